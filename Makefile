@@ -1,0 +1,35 @@
+# Every target makes its own virtual environment when there is none: Python 3.11+, make and pip's
+# registry are all it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint bench screenshot clean
+.DEFAULT_GOAL := test
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	touch $(STAMP)
+
+demo: $(STAMP)  ## real flow runs crash on an embedded server; count, report and notification
+	$(BIN)/crash-monitor demo
+
+test: $(STAMP)  ## everything that needs Python alone
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## requests, bytes, time and memory of count and cycle; RUNS=100000 for more
+	$(BIN)/python -m bench --runs $(or $(RUNS),10000)
+
+screenshot: $(STAMP)  ## the report in the Prefect UI, in a headless Chromium (install it first)
+	$(BIN)/python docs/screenshot.py
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

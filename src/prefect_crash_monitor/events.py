@@ -1,0 +1,162 @@
+"""The events we publish: their names, labels and payloads, as plain values.
+
+Ids are derived from what an event says, so a cycle run twice sends the same event twice and
+Prefect keeps it once. No event names a leader (`follows`): Prefect 3.8 holds followers back from
+automations for up to 15 minutes when the leader was not seen.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition
+
+INTERVAL_COUNTED = "crash-monitor.interval.counted"
+INCIDENT_EVENTS = {kind: f"crash-monitor.incident.{kind}" for kind in Kind}
+INCIDENT_RESOURCE = "crash-monitor.incident"
+MONITOR_RESOURCE = "crash-monitor.monitor"
+EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "prefect-crash-monitor/events")
+LABEL_LIMIT = 1_000
+"""Characters kept of a label: names come from users and may be of any length."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingEvent:
+    """One event as Prefect's `POST /events` takes it."""
+
+    id: str
+    event: str
+    occurred: datetime
+    resource: Mapping[str, str]
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body; labels are strings, always present."""
+        return {
+            "id": self.id,
+            "event": self.event,
+            "occurred": self.occurred.isoformat(),
+            "resource": dict(self.resource),
+            "related": [],
+            "payload": dict(self.payload),
+        }
+
+
+def interval_event(
+    record: IntervalRecord, payload: Mapping[str, Any], *, monitor: str, now: datetime
+) -> OutgoingEvent:
+    """The event of one counted interval; a correction (`revision` above 0) is a new event.
+
+    `monitor` is the name of the policy, so that two monitors on one server stay apart.
+    """
+    span = f"{record.window.start.isoformat()}/{record.window.end.isoformat()}"
+    return OutgoingEvent(
+        id=event_id(monitor, INTERVAL_COUNTED, span, str(record.revision)),
+        event=INTERVAL_COUNTED,
+        occurred=now,
+        resource={
+            "prefect.resource.id": monitor_resource(monitor),
+            "prefect.resource.name": f"Crash monitor {monitor}",
+            "crash-monitor.monitor": monitor,
+            "crash-monitor.since": record.window.start.isoformat(),
+            "crash-monitor.until": record.window.end.isoformat(),
+            "crash-monitor.crashed": str(record.crashed),
+            "crash-monitor.complete": str(record.complete).lower(),
+            "crash-monitor.revision": str(record.revision),
+        },
+        payload=payload,
+    )
+
+
+def incident_event(
+    transition: Transition, notification: Mapping[str, str], *, monitor: str, now: datetime
+) -> OutgoingEvent:
+    """The event of something to tell; `notification` has the rendered `subject` and `text`."""
+    incident = transition.incident
+    return OutgoingEvent(
+        id=event_id(
+            monitor,
+            incident.id,
+            str(incident.episode),
+            incident.opened_at.isoformat(),
+            transition.kind,
+            str(incident.reminders),
+        ),
+        event=INCIDENT_EVENTS[transition.kind],
+        occurred=now,
+        resource=incident_labels(incident, monitor=monitor),
+        payload={
+            **notification,
+            "kind": str(transition.kind),
+            "reason": str(transition.reason),
+            "decided_for": transition.at.isoformat(),
+            "incident": incident_json(incident),
+        },
+    )
+
+
+def incident_labels(incident: Incident, *, monitor: str) -> dict[str, str]:
+    """The labels that automations match and deduplicate on; all strings, always present."""
+    return {
+        "prefect.resource.id": incident_resource(incident),
+        "prefect.resource.name": _label(f"{incident.rule}: {incident.group or 'everything'}"),
+        "crash-monitor.monitor": monitor,
+        "crash-monitor.rule": incident.rule,
+        "crash-monitor.severity": incident.severity,
+        "crash-monitor.cause": incident.cause,
+        "crash-monitor.deployment": _label(_only(incident.deployments)),
+        "crash-monitor.work-pool": _label(_only(incident.work_pools)),
+        "crash-monitor.group": _label(incident.group),
+        "crash-monitor.reminder": str(incident.reminders),
+    }
+
+
+def incident_json(incident: Incident) -> dict[str, Any]:
+    """An incident as `crash-monitor incidents` and event payloads show it."""
+    return {
+        "incident": f"{incident.id}.{incident.episode}",
+        "rule": incident.rule,
+        "scope": incident.scope,
+        "group": incident.group,
+        "severity": incident.severity,
+        "cause": incident.cause,
+        "opened_at": incident.opened_at.isoformat(),
+        "first_crash_at": incident.first_crash_at.isoformat(),
+        "last_crash_at": incident.last_crash_at.isoformat(),
+        "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else None,
+        "crashes": incident.crashes,
+        "deployments": dict(incident.deployments),
+        "work_pools": dict(incident.work_pools),
+        "reminders": incident.reminders,
+        "sample": incident.sample,
+        "sample_run_id": incident.sample_run_id,
+    }
+
+
+def incident_resource(incident: Incident) -> str:
+    """`crash-monitor.incident.<id>.<episode>`, what the automations deduplicate on."""
+    return f"{INCIDENT_RESOURCE}.{incident.id}.{incident.episode}"
+
+
+def monitor_resource(monitor: str) -> str:
+    """The resource of the monitor that runs with the policy of this name."""
+    return f"{MONITOR_RESOURCE}.{monitor}"
+
+
+def event_id(*parts: str) -> str:
+    """The same id for the same parts, on every machine."""
+    return str(uuid.uuid5(EVENT_IDS, "\x1f".join(parts)))
+
+
+def _only(counts: Mapping[str, int]) -> str:
+    """The one name there is; empty where there are several or none."""
+    return next(iter(counts)) if len(counts) == 1 else ""
+
+
+def _label(text: str) -> str:
+    """A label's value: one line, of bounded length."""
+    return " ".join(text.split())[:LABEL_LIMIT]

@@ -1,0 +1,118 @@
+"""Reads of flow runs and their states: what became of crashes, and crashes without an event.
+
+Offsets are used only with sort `ID_DESC`, the one unique key among Prefect's sorts, over windows
+that are past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.crash_events import IN_FLIGHT
+from prefect_crash_monitor.fates import CRASHED
+from prefect_crash_monitor.model import Window
+from prefect_crash_monitor.reading import whole_answer
+from prefect_crash_monitor.windows import TICK
+
+PAGE = 200
+"""Most flow runs that Prefect gives at once."""
+
+CHANGED_TYPES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED", "CRASHED", "CANCELLING", "PAUSED"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Json = Mapping[str, Any]
+
+
+async def side_by_side(
+    work: Callable[[Item], Awaitable[Result]], items: Iterable[Item]
+) -> list[Result]:
+    """The results in order, with a few requests in flight."""
+    turns = asyncio.Semaphore(IN_FLIGHT)
+
+    async def one(item: Item) -> Result:
+        async with turns:
+            return await work(item)
+
+    return await asyncio.gather(*(one(item) for item in items))
+
+
+async def runs_by_id(api: Api, ids: Collection[str]) -> dict[str, Json]:
+    """The flow runs that still exist, in one request per 200."""
+    wanted = sorted(ids)
+    chunks = [wanted[at : at + PAGE] for at in range(0, len(wanted), PAGE)]
+
+    async def read(chunk: Sequence[str]) -> list[Json]:
+        body = {"flow_runs": {"id": {"any_": chunk}}, "limit": PAGE, "sort": "ID_DESC"}
+        return list(await api.post("/flow_runs/filter", body))
+
+    found = await side_by_side(read, chunks)
+    with whole_answer("flow runs"):
+        return {run["id"]: run for page in found for run in page}
+
+
+async def crashed_runs_except(api: Api, window: Window, seen: Collection[str]) -> list[Json]:
+    """Runs that are CRASHED and ended in the window, without those already seen."""
+    filter_ = {
+        "state": {"type": {"any_": [CRASHED]}},
+        "end_time": within(window),
+        "id": {"not_any_": sorted(seen)},
+    }
+    found: dict[str, Json] = {}
+    page: list[Json] = [{}] * PAGE
+    offset = 0
+    while len(page) == PAGE:
+        body = {"flow_runs": filter_, "limit": PAGE, "sort": "ID_DESC", "offset": offset}
+        page = await api.post("/flow_runs/filter", body)
+        offset += PAGE
+        with whole_answer("crashed flow runs"):
+            found |= {run["id"]: run for run in page}
+    return list(found.values())
+
+
+async def count_changed(api: Api, window: Window) -> int:
+    """Runs that started, ended, or should have started in the window; one request."""
+    span = within(window)
+    filter_ = {"operator": "or_", "start_time": span, "end_time": span}
+    return await _count(api, filter_)
+
+
+async def count_changed_except(api: Api, window: Window, known: Collection[str]) -> int:
+    """Runs that really started or ended in the window, without some that are known."""
+    # One operator per sub-filter: any_ and not_any_ together are ignored (Prefect 3.8.8).
+    others = {"id": {"not_any_": sorted(known)}, "state": {"type": {"any_": CHANGED_TYPES}}}
+    ended = await _count(api, {"end_time": within(window), **others})
+    return ended or await _count(api, {"start_time": within(window), **others})
+
+
+async def crashed_states(api: Api, run_id: str) -> list[Json]:
+    """All states of type CRASHED that a run ever had; empty where the run is deleted."""
+    states = await api.get("/flow_run_states/", {"flow_run_id": run_id})
+    with whole_answer("states of a flow run"):
+        return [state for state in states if state["type"] == CRASHED]
+
+
+async def named(api: Api, what: str, ids: Collection[str]) -> dict[str, Json]:
+    """Flows or deployments by id; what was deleted is left out."""
+    wanted = sorted(ids)
+    found: dict[str, Json] = {}
+    for at in range(0, len(wanted), PAGE):
+        body = {what: {"id": {"any_": wanted[at : at + PAGE]}}, "limit": PAGE}
+        page = await api.post(f"/{what}/filter", body)
+        with whole_answer(what):
+            found |= {item["id"]: item for item in page}
+    return found
+
+
+def within(window: Window) -> dict[str, str]:
+    """The window as Prefect's time filters take it, both ends included."""
+    return {"after_": window.start.isoformat(), "before_": (window.end - TICK).isoformat()}
+
+
+async def _count(api: Api, filter_: Json) -> int:
+    number = await api.post("/flow_runs/count", {"flow_runs": filter_})
+    with whole_answer("the number of flow runs"):
+        return int(number)

@@ -1,0 +1,213 @@
+"""The values the monitor thinks in: windows, crashes, what became of them, records, incidents.
+
+Frozen, without I/O and without Prefect, so that every decision about them is a plain function.
+Times are aware datetimes in UTC everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+OWN_TAG = "managed-by:crash-monitor"
+"""Carried by everything that is ours: deployments, automations."""
+
+OWN_FLOWS = frozenset({"crash-monitor", "crash-triage", "configuration-audit"})
+"""Names of our own flows; a run is ours only together with `OWN_TAG` or by deployment id."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A half-open span `[start, end)` on state timestamps."""
+
+    start: datetime
+    end: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    @property
+    def length(self) -> timedelta:
+        """How long the window is."""
+        return self.end - self.start
+
+
+class Source(StrEnum):
+    """Which read found a crash."""
+
+    EVENTS = "events"
+    FLOW_RUNS = "flow_runs"
+
+
+class Fate(StrEnum):
+    """What became of a crashed run, as of the moment it was looked at."""
+
+    STILL_CRASHED = "still_crashed"
+    SUPERSEDED = "superseded"
+    RECOVERED = "recovered"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crash:
+    """One transition of one flow run into a state of type CRASHED.
+
+    `state_id` is its identity (Prefect gives the event the id of the state). Names are those at
+    the time of the crash where an event tells them; an empty string means that there is none.
+    """
+
+    state_id: str
+    at: datetime
+    flow_run_id: str
+    flow_run_name: str = ""
+    state_name: str = "Crashed"
+    message: str = ""
+    run_count: int = 0
+    """Attempts begun when it crashed; 0 means that the run never started."""
+    from_state: str = ""
+    """Type of the state before, empty where unknown."""
+    flow_id: str = ""
+    flow: str = ""
+    deployment_id: str = ""
+    deployment: str = ""
+    """`flow name/deployment name`; deployment names alone repeat."""
+    work_pool: str = ""
+    work_pool_type: str = ""
+    work_queue: str = ""
+    tags: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    """Labels of the run, read only where a rule's dimension asks for them."""
+    in_process: bool = False
+    """The run is a subflow inside its parent's process: one process death, two crashes."""
+    source: Source = Source.EVENTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one crash."""
+
+    fate: Fate
+    recovered_at: datetime | None = None
+    """When the run first got going again; only with `Fate.RECOVERED`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """All crashes of a window that could be seen, and what could not be."""
+
+    window: Window
+    crashes: tuple[Crash, ...] = ()
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    """By state id."""
+    gaps: tuple[str, ...] = ()
+    """Why the view is partial, in words; empty when it is whole."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is known to be missing."""
+        return not self.gaps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalRecord:
+    """The count of one window: what `crash-monitor count` prints and an interval event carries.
+
+    `crashed` = `still_crashed` + `superseded` + `recovered` + `deleted`, without the monitor's
+    own runs, which `monitor_crashed` has.
+    """
+
+    window: Window
+    counted_at: datetime
+    gaps: tuple[str, ...] = ()
+    fates: Mapping[Fate, int] = field(default_factory=dict)
+    in_process_subflows: int = 0
+    monitor_crashed: int = 0
+    sources: Mapping[Source, int] = field(default_factory=dict)
+    by: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    state_ids: tuple[str, ...] = ()
+    revision: int = 0
+    """0 when first counted; each late event that changes the number adds one."""
+
+    @property
+    def crashed(self) -> int:
+        """Crashes of the window, without the monitor's own."""
+        return sum(self.fates.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is known to be missing."""
+        return not self.gaps
+
+
+class Kind(StrEnum):
+    """What there is to tell about an incident."""
+
+    OPENED = "opened"
+    REMINDED = "reminded"
+    RESOLVED = "resolved"
+
+
+class Reason(StrEnum):
+    """Why the judge decided as it did."""
+
+    THRESHOLD_CROSSED = "threshold-crossed"
+    STILL_BURNING = "still-burning"
+    REMINDER_DUE = "reminder-due"
+    QUIET_PERIOD_OVER = "quiet-period-over"
+    WAITING_FOR_QUIET = "waiting-for-quiet"
+    RULE_REMOVED = "rule-removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """A crossed threshold, from its opening until it is quiet again."""
+
+    id: str
+    """12 hex digits: a hash of rule, group and fingerprint."""
+    episode: int
+    """1 at first; each reopening adds one."""
+    rule: str
+    scope: str
+    group: str
+    """The value deduplicated on: a deployment, a pool, a custom dimension's value."""
+    severity: str
+    opened_at: datetime
+    """End of the interval that crossed the threshold."""
+    first_crash_at: datetime
+    last_crash_at: datetime
+    burning_until: datetime
+    """When the rule's condition stops to hold if nothing more crashes."""
+    crashes: int
+    """Crashes that counted towards it so far."""
+    deployments: Mapping[str, int] = field(default_factory=dict)
+    work_pools: Mapping[str, int] = field(default_factory=dict)
+    fingerprint: str = ""
+    cause: str = ""
+    sample: str = ""
+    """Message of the latest crash, already redacted and shortened."""
+    sample_run_id: str = ""
+    sample_run_name: str = ""
+    reminders: int = 0
+    told_at: datetime | None = None
+    """End of the interval of the latest opening or reminder."""
+    resolved_at: datetime | None = None
+    judged_through: datetime | None = None
+    """Crashes up to here have been counted in."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been resolved yet."""
+        return self.resolved_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One thing to tell: an incident opened, was reminded of, or resolved; and why."""
+
+    kind: Kind
+    incident: Incident
+    reason: Reason
+    at: datetime
+    """End of the interval in which it was decided."""

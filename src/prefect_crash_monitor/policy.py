@@ -1,0 +1,344 @@
+"""The policy: how the monitor counts, when it speaks, and to whom.
+
+Pure Pydantic, without Prefect; `blocks.CrashPolicy` is the same fields as a Prefect block. Every
+field says what too low and too high do, and why the default is what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from prefect_crash_monitor.errors import BadInput
+
+DAY = timedelta(days=1)
+BLOCK_NAME = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
+
+
+class Severity(StrEnum):
+    """How bad an incident is; part of its labels, so automations can route on it."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Scope(StrEnum):
+    """What the crashes that a rule counts together have in common."""
+
+    EVERYTHING = "everything"
+    FLOW = "flow"
+    DEPLOYMENT = "deployment"
+    WORK_POOL = "work-pool"
+    WORK_QUEUE = "work-queue"
+    TAG = "tag"
+    DIMENSION = "dimension"
+
+
+class Rule(BaseModel):
+    """At least `crashes` crashes within a sliding `within`, counted per `scope`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description=(
+            "Name of the rule, unique in the policy; it is part of an incident's identity, so a "
+            "renamed rule resolves its incidents and starts new ones."
+        ),
+    )
+    scope: Scope = Field(
+        default=Scope.DEPLOYMENT,
+        description=(
+            "What is counted together. Too wide (everything) hides which deployment it is, too "
+            "narrow opens many incidents for one problem. A run without a deployment is counted "
+            "under its flow's name in scope deployment."
+        ),
+    )
+    dimension: str = Field(
+        default="",
+        max_length=100,
+        description=(
+            "Only with scope dimension: the key, such as client_id, whose value is taken from a "
+            "tag client_id:acme or else from the run's label client_id. Runs without it are not "
+            "counted by the rule."
+        ),
+    )
+    crashes: int = Field(
+        default=3,
+        ge=1,
+        le=1_000_000,
+        description=(
+            "Crashes that open an incident. Too low and single crashes that a retry heals speak "
+            "up once the grace is over; too high and a slow crash loop stays silent. 3 tells a "
+            "pattern from an accident."
+        ),
+    )
+    within: timedelta = Field(
+        default=timedelta(hours=1),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=7),
+        description=(
+            "Length of the sliding window. Too short and crashes of an hourly deployment never "
+            "meet; too long and every cycle reads that much history. One hour covers what runs "
+            "every quarter of an hour."
+        ),
+    )
+    quiet_for: timedelta = Field(
+        default=timedelta(minutes=30),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=7),
+        description=(
+            "How long the threshold must not be reached before the all-clear. Too short and one "
+            "problem becomes several incidents; too long and the all-clear comes late."
+        ),
+    )
+    severity: Severity = Field(
+        default=Severity.WARNING,
+        description="Severity of the rule's incidents; it changes the words, not the counting.",
+    )
+
+    @model_validator(mode="after")
+    def _dimension_belongs_to_its_scope(self) -> Self:
+        if self.scope is Scope.DIMENSION and not self.dimension:
+            raise ValueError(f"rule {self.name!r}: scope dimension needs a dimension, as client_id")
+        if self.scope is not Scope.DIMENSION and self.dimension:
+            raise ValueError(
+                f"rule {self.name!r}: dimension {self.dimension!r} needs scope: dimension"
+            )
+        return self
+
+
+DEFAULT_RULES = (
+    Rule(
+        name="crash-storm",
+        scope=Scope.EVERYTHING,
+        crashes=10,
+        within=timedelta(minutes=15),
+        quiet_for=timedelta(minutes=30),
+        severity=Severity.CRITICAL,
+    ),
+    Rule(name="deployment-crashes"),
+)
+
+
+class Policy(BaseModel):
+    """Everything that can be set; the defaults suit a shop of 20 to 2,000 deployments."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    interval: timedelta = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(seconds=10),
+        le=DAY,
+        description=(
+            "Length of a counted interval; must divide a day, and should equal the schedule of "
+            "the deployment. Too short costs a flow run each; too long delays notifications. "
+            "Five minutes keeps a cycle's cost below 1 % of a worker."
+        ),
+    )
+    settle: timedelta = Field(
+        default=timedelta(seconds=20),
+        ge=timedelta(seconds=6),
+        le=timedelta(minutes=30),
+        description=(
+            "How long after its end an interval is counted. Too short and events still on their "
+            "way need a later correction (Prefect stores them up to 5 s late, more under load); "
+            "too long only delays. 20 s is four times the slowest seen."
+        ),
+    )
+    late_horizon: timedelta = Field(
+        default=timedelta(minutes=30),
+        ge=timedelta(0),
+        le=timedelta(days=7),
+        description=(
+            "How far back each cycle looks for events that came late, to correct a record. Too "
+            "short and a late event is never counted; too long and every cycle reads more. "
+            "Server outages and broker backlogs are mostly over within half an hour."
+        ),
+    )
+    catch_up: timedelta = Field(
+        default=DAY,
+        ge=timedelta(minutes=1),
+        le=timedelta(days=7),
+        description=(
+            "How much of an outage of the monitor is counted afterwards; what is older is left "
+            "out and named in the report. Too short loses intervals, too long makes the first "
+            "cycle after an outage slow. Events are kept 7 days by default."
+        ),
+    )
+    grace: timedelta = Field(
+        default=timedelta(minutes=5),
+        ge=timedelta(0),
+        le=DAY,
+        description=(
+            "How long a crashed run may take to get going again before its crash counts towards "
+            "a rule. Too short tells of crashes that a retry heals; too long delays every "
+            "notification by that much. The counts are not affected."
+        ),
+    )
+    rules: list[Rule] = Field(
+        default_factory=lambda: list(DEFAULT_RULES),
+        max_length=100,
+        description=(
+            "Thresholds, in order of precedence: while a rule's incident burns, its crashes do "
+            "not open incidents of later rules, so that one problem is told once. With no rule "
+            "the monitor counts and never notifies."
+        ),
+    )
+    remind_after: timedelta = Field(
+        default=timedelta(hours=4),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=30),
+        description=(
+            "First reminder of an incident that is still open; each further gap doubles. Too "
+            "short is noise; too long and an open incident is forgotten. Four hours is half a "
+            "shift."
+        ),
+    )
+    remind_at_most: timedelta = Field(
+        default=DAY,
+        ge=timedelta(seconds=10),
+        le=timedelta(days=30),
+        description=(
+            "Largest gap between reminders, at which the doubling stops. Too short is noise, too "
+            "long forgets. Once a day is once a shift rota."
+        ),
+    )
+    cooldown: timedelta = Field(
+        default=timedelta(minutes=15),
+        ge=timedelta(seconds=10),
+        le=DAY,
+        description=(
+            "How long the automations swallow a repeat of the same event. Too short and a cycle "
+            "repeated after a server restart may notify twice; too long is refused: neither "
+            "reminders nor quiet periods may be shorter than it."
+        ),
+    )
+    receiver: str | None = Field(
+        default=None,
+        description=(
+            "Notification block that is told of incidents, as block-type/name, for instance "
+            "slack-webhook/data-alerts. None: everything is registered, nobody is told, and the "
+            "report says so."
+        ),
+    )
+    failure_receiver: str | None = Field(
+        default=None,
+        description=(
+            "Second notification block, told when a notification of ours could not be sent; use "
+            "another channel than the receiver's. None: such failures show only in Prefect's "
+            "event feed."
+        ),
+    )
+    silent_after: int = Field(
+        default=3,
+        ge=2,
+        le=100,
+        description=(
+            "Intervals without a count after which the monitor itself is reported as silent. Too "
+            "low and one slow cycle alarms; too high and a dead monitor stays unnoticed. Three "
+            "forgives one missed cycle and a slow one."
+        ),
+    )
+    silent_reminder: timedelta = Field(
+        default=timedelta(hours=6),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=30),
+        description=(
+            "How often a silent monitor is reported again. Too short is noise (a paused "
+            "deployment is silent, too), too long forgets. It also is the only alarm when the "
+            "monitor never ran, then late by up to three times this."
+        ),
+    )
+    reports_kept: int = Field(
+        default=50,
+        ge=1,
+        le=10_000,
+        description=(
+            "Versions kept of each artifact. Too low and there is no looking back in the UI; too "
+            "high and the database grows by a report per interval (288 a day at five minutes)."
+        ),
+    )
+    rows_shown: int = Field(
+        default=200,
+        ge=1,
+        le=5_000,
+        description=(
+            "Rows of the crash-runs table, newest first; the report says what was left out. Too "
+            "low hides crashes, too high makes the page heavy (about 400 bytes a row; Prefect "
+            "Cloud takes 5 MiB)."
+        ),
+    )
+
+    @field_validator("receiver", "failure_receiver")
+    @classmethod
+    def _is_a_block_name(cls, value: str | None) -> str | None:
+        if value is not None and not BLOCK_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is no block-type/name, for instance slack-webhook/alerts")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if DAY % self.interval or self.interval.microseconds:
+            raise ValueError(f"interval {self.interval} does not divide a day in whole seconds")
+        if self.catch_up < self.interval:
+            raise ValueError(f"catch_up {self.catch_up} is shorter than interval {self.interval}")
+        names = [rule.name for rule in self.rules]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"rule names must be unique, repeated: {', '.join(repeated)}")
+        self._refuse_gaps_shorter_than_the_cooldown()
+        return self
+
+    def _refuse_gaps_shorter_than_the_cooldown(self) -> None:
+        """Automations drop, not delay, what comes within a cooldown (facts of Prefect 3.8)."""
+        gaps = {"remind_after": self.remind_after, "remind_at_most": self.remind_at_most}
+        gaps |= {f"quiet_for of rule {rule.name!r}": rule.quiet_for for rule in self.rules}
+        for name, gap in gaps.items():
+            if gap < self.cooldown:
+                raise ValueError(
+                    f"{name} ({gap}) is shorter than cooldown ({self.cooldown}): the automations "
+                    "would swallow what comes in between. Raise it, or lower cooldown."
+                )
+
+    @property
+    def lookback(self) -> timedelta:
+        """How much history before an interval the rules and late events need."""
+        widest = max((rule.within for rule in self.rules), default=timedelta(0))
+        return max(self.late_horizon, widest + self.grace)
+
+    @property
+    def dimensions(self) -> frozenset[str]:
+        """Custom dimensions that any rule counts by."""
+        return frozenset(rule.dimension for rule in self.rules if rule.dimension)
+
+
+def parse_policy(values: Mapping[str, Any]) -> Policy:
+    """The policy of plain values, as a person wrote them.
+
+    Raises:
+        BadInput: naming each field that cannot be used, and why.
+    """
+    try:
+        return Policy.model_validate(dict(values))
+    except ValidationError as error:
+        raise BadInput(f"The policy cannot be used: {_in_words(error)}") from error
+
+
+def override(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
+    """The policy with some fields replaced, for one run; checked like the whole."""
+    return parse_policy(policy.model_dump() | dict(overrides)) if overrides else policy
+
+
+def _in_words(error: ValidationError) -> str:
+    """Pydantic's complaints as one line, without its links."""
+    return "; ".join(
+        ": ".join(filter(None, [".".join(str(part) for part in item["loc"]), item["msg"]]))
+        for item in error.errors(include_url=False)
+    )

@@ -1,0 +1,130 @@
+"""From what the API answers to our values; half an answer is an error, never a low number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.errors import Failing
+from prefect_crash_monitor.fates import RunNow
+from prefect_crash_monitor.model import Crash, Source
+
+FLOW_RUN_RESOURCE = re.compile(r"prefect\.flow-run\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+@contextmanager
+def whole_answer(what: str) -> Iterator[None]:
+    """Turns a missing or odd field of an answer into `Failing`, naming what was read."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise Failing(
+            f"Prefect's answer on {what} is not what its API documents "
+            f"({type(error).__name__}: {error}). Nothing is lost; try again, and check that "
+            "server and client are of compatible versions."
+        ) from error
+
+
+def crash_of_event(event: Mapping[str, Any]) -> Crash | None:
+    """The crash that an event tells of; None for one that only imitates a flow run's event."""
+    resource = event["resource"]
+    run = FLOW_RUN_RESOURCE.fullmatch(resource["prefect.resource.id"])
+    if run is None:
+        return None
+    related = _by_role(event.get("related") or [])
+    flow, deployment = related.get("flow", {}), related.get("deployment", {})
+    flow_name = flow.get("prefect.resource.name", "")
+    payload = event.get("payload") or {}
+    return Crash(
+        state_id=event["id"],
+        at=moment(event["occurred"]),
+        flow_run_id=run[1],
+        flow_run_name=resource.get("prefect.resource.name", ""),
+        state_name=resource.get("prefect.state-name", ""),
+        message=resource.get("prefect.state-message") or "",
+        run_count=_number(resource.get("prefect.run-count")),
+        from_state=(payload.get("intended") or {}).get("from") or "",
+        flow_id=_id_of(flow),
+        flow=flow_name,
+        deployment_id=_id_of(deployment),
+        deployment=deployment_key(flow_name, deployment.get("prefect.resource.name", "")),
+        work_pool=related.get("work-pool", {}).get("prefect.resource.name", ""),
+        work_pool_type=related.get("work-pool", {}).get("prefect.work-pool.type", ""),
+        work_queue=related.get("work-queue", {}).get("prefect.resource.name", ""),
+        tags=_tags(event.get("related") or []),
+        in_process="task-run" in related,
+    )
+
+
+def crash_of_state(
+    state: Mapping[str, Any], run: Mapping[str, Any], flow: str, deployment: Mapping[str, Any]
+) -> Crash:
+    """The crash that a state of a flow run tells of, where its event is lost."""
+    return Crash(
+        state_id=state["id"],
+        at=moment(state["timestamp"]),
+        flow_run_id=run["id"],
+        flow_run_name=run.get("name") or "",
+        state_name=state.get("name") or "",
+        message=state.get("message") or "",
+        run_count=int(run.get("run_count") or 0),
+        flow_id=run.get("flow_id") or "",
+        flow=flow,
+        deployment_id=run.get("deployment_id") or "",
+        deployment=deployment_key(flow, deployment.get("name", "")),
+        work_pool=run.get("work_pool_name") or "",
+        work_queue=run.get("work_queue_name") or "",
+        tags=tuple(sorted({*(run.get("tags") or []), *(deployment.get("tags") or [])})),
+        in_process=run.get("parent_task_run_id") is not None,
+        source=Source.FLOW_RUNS,
+    )
+
+
+def run_now(run: Mapping[str, Any]) -> RunNow:
+    """A flow run of `/flow_runs/filter`."""
+    state = run.get("state") or {}
+    return RunNow(
+        id=run["id"],
+        state_id=run.get("state_id") or state.get("id") or "",
+        state_type=run.get("state_type") or state.get("type") or "",
+        state_at=moment(state.get("timestamp") or run["updated"]),
+        run_count=int(run.get("run_count") or 0),
+    )
+
+
+def deployment_key(flow: str, deployment: str) -> str:
+    """`flow name/deployment name`, or empty without a deployment."""
+    return f"{flow}/{deployment}" if deployment else ""
+
+
+def moment(text: str) -> datetime:
+    """An aware time of the API's JSON."""
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(f"time without an offset: {text}")
+    return parsed
+
+
+def _by_role(related: list[Mapping[str, str]]) -> dict[str, Mapping[str, str]]:
+    """The first related resource of each role, as Prefect's own lookups take it."""
+    roles: dict[str, Mapping[str, str]] = {}
+    for resource in related:
+        roles.setdefault(resource.get("prefect.resource.role", ""), resource)
+    return roles
+
+
+def _tags(related: list[Mapping[str, str]]) -> tuple[str, ...]:
+    prefix = "prefect.tag."
+    ids = (r.get("prefect.resource.id", "") for r in related)
+    return tuple(sorted({i.removeprefix(prefix) for i in ids if i.startswith(prefix)}))
+
+
+def _id_of(resource: Mapping[str, str]) -> str:
+    return resource.get("prefect.resource.id", "").rpartition(".")[2]
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
