@@ -17,10 +17,12 @@ SETTLE = timedelta(seconds=6)
 
 
 def now() -> datetime:
+    """The present."""
     return datetime.now(UTC)
 
 
 async def look(window: Window) -> Observation:
+    """What is seen of a window once it has settled."""
     async with open_api() as api:
         return await observe(api, window, now=window.end + SETTLE, settle=SETTLE)
 

@@ -13,13 +13,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from prefect_crash_monitor.count import record_json
+from prefect_crash_monitor.ledger import incident_state
 from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition
 
 INTERVAL_COUNTED = "crash-monitor.interval.counted"
 INCIDENT_EVENTS = {kind: f"crash-monitor.incident.{kind}" for kind in Kind}
 INCIDENT_RESOURCE = "crash-monitor.incident"
 MONITOR_RESOURCE = "crash-monitor.monitor"
+MONITOR_LABEL = "crash-monitor.monitor"
+"""Name of the policy on every event of ours, so that two monitors on one server stay apart."""
 EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "prefect-crash-monitor/events")
+STATE_IDS_TOLD = 20_000
+"""Prefect refuses events above 1.5 MB; these are 0.8 MB."""
+
 LABEL_LIMIT = 1_000
 """Characters kept of a label: names come from users and may be of any length."""
 
@@ -46,13 +53,8 @@ class OutgoingEvent:
         }
 
 
-def interval_event(
-    record: IntervalRecord, payload: Mapping[str, Any], *, monitor: str, now: datetime
-) -> OutgoingEvent:
-    """The event of one counted interval; a correction (`revision` above 0) is a new event.
-
-    `monitor` is the name of the policy, so that two monitors on one server stay apart.
-    """
+def interval_event(record: IntervalRecord, *, monitor: str, now: datetime) -> OutgoingEvent:
+    """The event of one counted interval; a correction (`revision` above 0) is a new event."""
     span = f"{record.window.start.isoformat()}/{record.window.end.isoformat()}"
     return OutgoingEvent(
         id=event_id(monitor, INTERVAL_COUNTED, span, str(record.revision)),
@@ -61,14 +63,14 @@ def interval_event(
         resource={
             "prefect.resource.id": monitor_resource(monitor),
             "prefect.resource.name": f"Crash monitor {monitor}",
-            "crash-monitor.monitor": monitor,
+            MONITOR_LABEL: monitor,
             "crash-monitor.since": record.window.start.isoformat(),
             "crash-monitor.until": record.window.end.isoformat(),
             "crash-monitor.crashed": str(record.crashed),
             "crash-monitor.complete": str(record.complete).lower(),
             "crash-monitor.revision": str(record.revision),
         },
-        payload=payload,
+        payload=record_json(record) | {"state_ids": list(record.state_ids[:STATE_IDS_TOLD])},
     )
 
 
@@ -95,6 +97,7 @@ def incident_event(
             "reason": str(transition.reason),
             "decided_for": transition.at.isoformat(),
             "incident": incident_json(incident),
+            "state": incident_state(incident),
         },
     )
 
@@ -104,7 +107,7 @@ def incident_labels(incident: Incident, *, monitor: str) -> dict[str, str]:
     return {
         "prefect.resource.id": incident_resource(incident),
         "prefect.resource.name": _label(f"{incident.rule}: {incident.group or 'everything'}"),
-        "crash-monitor.monitor": monitor,
+        MONITOR_LABEL: monitor,
         "crash-monitor.rule": incident.rule,
         "crash-monitor.severity": incident.severity,
         "crash-monitor.cause": incident.cause,

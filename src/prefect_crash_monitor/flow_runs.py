@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Any, TypeVar
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.crash_events import IN_FLIGHT
+from prefect_crash_monitor.event_pages import IN_FLIGHT
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.reading import whole_answer

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.crash_events import (
     CrashEvents,
-    count_events,
     first_event_at,
     flow_run_events,
     read_crash_events,
 )
+from prefect_crash_monitor.event_pages import count_events
 from prefect_crash_monitor.fates import CRASHED, RunNow, fates
 from prefect_crash_monitor.flow_runs import (
     Json,

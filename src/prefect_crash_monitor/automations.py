@@ -1,0 +1,257 @@
+"""The automations we want on the server, and how they differ from those that are there.
+
+Pure. The triggers only deduplicate (`threshold` 1, `for_each`, `within` as a cooldown): rates are
+computed by the monitor, since Prefect's windows tumble and drop what comes after a firing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
+from prefect_crash_monitor.model import OWN_TAG, Kind
+from prefect_crash_monitor.policy import Policy
+
+PREFIX = "Crash monitor: "
+ACTION_FAILED = "prefect.automation.action.failed"
+RESOURCE = "prefect.resource.id"
+SHORTEST_PROACTIVE_SECONDS = 10.0
+"""Prefect refuses less for a proactive trigger."""
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receivers:
+    """Ids of the notification blocks; None where the policy names none."""
+
+    receiver: str | None = None
+    failure_receiver: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do so that the server agrees with what is desired."""
+
+    create: tuple[Body, ...] = ()
+    update: tuple[tuple[str, Body], ...] = ()
+    """Id on the server, and the body that it gets."""
+    unchanged: tuple[str, ...] = ()
+    remove: tuple[tuple[str, str], ...] = ()
+    """Id on the server, and its name."""
+
+
+def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -> list[Body]:
+    """Everything that is registered for a policy; notifying ones do nothing without a receiver."""
+    cooldown = policy.cooldown.total_seconds()
+    told = _notify(receivers.receiver, "{{ event.payload.subject }}", "{{ event.payload.text }}")
+    incidents = [
+        _automation(
+            f"incident {kind}",
+            monitor,
+            f"Notifies once of each incident that is {kind}.",
+            _reactive(INCIDENT_EVENTS[kind], monitor, cooldown, _keys(kind)),
+            told,
+        )
+        for kind in Kind
+    ]
+    watched = [body["name"] for body in [*incidents, *_silence(policy, receivers, monitor)]]
+    failed = _automation(
+        "notification failed",
+        monitor,
+        "Tells the failure receiver that a notification of the crash monitor was not sent.",
+        {
+            **_trigger("Reactive", cooldown, [RESOURCE]),
+            # By exact names, its own not among them: it must never react to itself.
+            "match": {"prefect.resource.name": watched},
+            "expect": [ACTION_FAILED],
+        },
+        _notify(
+            receivers.failure_receiver,
+            "A crash monitor notification was not sent",
+            FAILED_TEXT,
+        ),
+    )
+    return [*incidents, *_silence(policy, receivers, monitor), failed]
+
+
+def automation_name(what: str, monitor: str) -> str:
+    """The stable name; other monitors than `default` carry theirs at the end."""
+    return f"{PREFIX}{what}" if monitor == "default" else f"{PREFIX}{what} ({monitor})"
+
+
+def is_own_automation(body: Body, monitor: str) -> bool:
+    """Whether an automation is this monitor's: by tag and name, never another monitor's."""
+    name = str(body["name"])
+    if OWN_TAG not in body["tags"] or not name.startswith(PREFIX):
+        return False
+    return not name.endswith(")") if monitor == "default" else name.endswith(f" ({monitor})")
+
+
+def difference(desired: Sequence[Body], found: Sequence[Body], *, monitor: str) -> Plan:
+    """What is to be created, updated and removed; of several of one name the oldest stays.
+
+    Only a real difference is an update: Prefect forgets the cooldowns of an updated automation,
+    so each needless update would notify again. An operator's pause is kept.
+    """
+    own = sorted(
+        (body for body in found if is_own_automation(body, monitor)),
+        key=lambda body: (body["created"], body["id"]),
+    )
+    elected: dict[str, Body] = {}
+    for body in own:
+        elected.setdefault(body["name"], body)
+    wanted = {body["name"] for body in desired}
+    keep = {body["id"] for name, body in elected.items() if name in wanted}
+    there = [(body, elected[body["name"]]) for body in desired if body["name"] in elected]
+    return Plan(
+        create=tuple(body for body in desired if body["name"] not in elected),
+        update=tuple(
+            (str(server["id"]), {**body, "enabled": server["enabled"]})
+            for body, server in there
+            if _normal(body) != _normal(server)
+        ),
+        unchanged=tuple(b["name"] for b, server in there if _normal(b) == _normal(server)),
+        remove=tuple((str(b["id"]), b["name"]) for b in own if b["id"] not in keep),
+    )
+
+
+def _silence(policy: Policy, receivers: Receivers, monitor: str) -> list[Body]:
+    """The monitor's own dead-man switch, in the two forms that Prefect has.
+
+    With `after` it is precise, but fires once and only after a first count; without `after` it
+    also sees a monitor that never ran, but late by up to three times its span, and repeats.
+    """
+    tick = {RESOURCE: f"{MONITOR_LABEL}.{monitor}"}
+    within = policy.silent_after * policy.interval.total_seconds()
+    precise = {
+        **_trigger("Proactive", max(within, SHORTEST_PROACTIVE_SECONDS), [RESOURCE]),
+        "match": tick,
+        "after": [INTERVAL_COUNTED],
+        "expect": [INTERVAL_COUNTED],
+    }
+    slow = {
+        **_trigger("Proactive", policy.silent_reminder.total_seconds(), []),
+        "match": tick,
+        "expect": [INTERVAL_COUNTED],
+    }
+    subject = f"The crash monitor {monitor} is silent"
+    names = [automation_name(what, monitor) for what in ("monitor silent", "monitor still silent")]
+    text = SILENT_TEXT.format(
+        monitor=monitor,
+        minutes=round(within / 60, 1),
+        pause="\n".join(f'  prefect automation pause "{name}"' for name in names),
+    )
+    return [
+        _automation(
+            "monitor silent",
+            monitor,
+            "Notifies when no interval was counted for some intervals.",
+            precise,
+            _notify(receivers.receiver, subject, text),
+        ),
+        _automation(
+            "monitor still silent",
+            monitor,
+            "Repeats slowly that the monitor is silent, also when it never ran.",
+            slow,
+            _notify(receivers.receiver, f"{subject} (reminder)", text),
+        ),
+    ]
+
+
+def _keys(kind: Kind) -> list[str]:
+    """What makes a notification another one: the episode, and for reminders their ordinal."""
+    return [RESOURCE, "crash-monitor.reminder"] if kind is Kind.REMINDED else [RESOURCE]
+
+
+def _reactive(event: str, monitor: str, cooldown: float, keys: Sequence[str]) -> dict[str, Any]:
+    return {
+        **_trigger("Reactive", cooldown, keys),
+        "match": {MONITOR_LABEL: monitor},
+        "expect": [event],
+    }
+
+
+def _trigger(posture: str, within: float, for_each: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "event",
+        "posture": posture,
+        "threshold": 1,
+        "within": within,
+        "for_each": list(for_each),
+        "match": {},
+        "match_related": {},
+        "after": [],
+        "expect": [],
+    }
+
+
+def _automation(
+    what: str, monitor: str, description: str, trigger: Body, action: Body
+) -> dict[str, Any]:
+    return {
+        "name": automation_name(what, monitor),
+        "description": description,
+        "enabled": True,
+        "tags": [OWN_TAG],
+        "trigger": dict(trigger),
+        "actions": [dict(action)],
+        "actions_on_trigger": [],
+        "actions_on_resolve": [],
+    }
+
+
+def _notify(block: str | None, subject: str, body: str) -> dict[str, Any]:
+    if block is None:
+        return {"type": "do-nothing"}
+    return {
+        "type": "send-notification",
+        "block_document_id": block,
+        "subject": subject,
+        "body": body,
+    }
+
+
+def _normal(body: Body) -> str:
+    """An automation as comparable text: without ids and times, lists that are sets sorted."""
+    trigger: dict[str, Any] = {
+        key: sorted(value) if key in {"after", "expect", "for_each"} else value
+        for key, value in body["trigger"].items()
+        if key != "id"
+    }
+    trigger["within"] = float(trigger["within"])
+    rest = {key: body[key] for key in ("description", "actions", "actions_on_trigger")}
+    rest |= {"tags": sorted(body["tags"]), "trigger": _as_lists(trigger)}
+    return json.dumps(rest, sort_keys=True)
+
+
+def _as_lists(trigger: Body) -> dict[str, Any]:
+    """Prefect stores a single label value as it came; one and a list of one mean the same."""
+    match = {
+        key: value if isinstance(value, list) else [value]
+        for key, value in trigger["match"].items()
+    }
+    return {**trigger, "match": {key: sorted(value) for key, value in match.items()}}
+
+
+SILENT_TEXT = """\
+No interval was counted by the crash monitor "{monitor}" for {minutes} minutes or longer.
+Crashes are not lost: they are counted once it runs again. Until then nobody is told of them.
+
+Look at:
+  prefect flow-run ls --flow-name crash-monitor --limit 5
+  prefect worker start --pool crash-monitor    (is a worker running?)
+  prefect deployment inspect crash-monitor/crash-monitor    (paused? concurrency slot leaked?)
+
+Paused on purpose? Then pause these as well, and resume them afterwards:
+{pause}
+"""
+
+FAILED_TEXT = """\
+{{ event.resource.name }}: {{ event.payload.reason }}
+The incident itself is in the artifact crash-report, and in `crash-monitor incidents`.
+"""

@@ -1,0 +1,41 @@
+"""Late events: which records they correct, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from prefect_crash_monitor.ledger import Counted, Ledger, late, vanished
+from prefect_crash_monitor.model import Fate, IntervalRecord, Window
+
+
+def correctable(ledger: Ledger, horizon: datetime) -> tuple[Counted, ...]:
+    """The intervals already counted that a late event may still correct."""
+    return tuple(counted for counted in ledger.counted if counted.window.start >= horizon)
+
+
+def corrections(
+    earlier: tuple[Counted, ...], recount: Callable[[Window], IntervalRecord]
+) -> tuple[IntervalRecord, ...]:
+    """New records of intervals that got more crashes, or a whole view, since they were counted."""
+    records = ((counted, recount(counted.window)) for counted in earlier)
+    return tuple(
+        _revised(counted, record)
+        for counted, record in records
+        if late(counted, record) or (record.complete and not counted.complete)
+    )
+
+
+def in_words(record: IntervalRecord, before: Counted) -> str:
+    """What the report says of a correction."""
+    span = f"{record.window.start:%H:%M}\u2013{record.window.end:%H:%M} UTC"
+    return f"Corrected by events that came late: {span} had {before.crashed}, has {record.crashed}."
+
+
+def _revised(counted: Counted, record: IntervalRecord) -> IntervalRecord:
+    """A count never falls: a crash that can no longer be seen (its event is lost, its run was
+    retried since) stays in, as recovered."""
+    unseen = vanished(counted, record)
+    fates = {**record.fates, Fate.RECOVERED: record.fates.get(Fate.RECOVERED, 0) + unseen}
+    return replace(record, fates=fates, revision=counted.revision + 1)

@@ -1,0 +1,196 @@
+"""The ledger: all that one cycle must know of the ones before it, as one bounded value.
+
+It is written last in a cycle and only ever replaced by one with a later watermark, so a cycle
+that was killed halfway leaves the old one standing and is simply done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.model import Incident, IntervalRecord, Window
+
+VERSION = 1
+
+MARK_LENGTH = 12
+"""Hex digits kept of a state id: its random end, 48 bits, unique among a horizon's crashes."""
+
+SERIES_KEPT = 288
+"""Intervals in the trend: a day at five minutes."""
+
+CLOSED_KEPT = 200
+CLOSED_KEPT_FOR = timedelta(days=30)
+"""Closed incidents are kept for their episode number; a forgotten one starts again at 1, which
+is harmless: event ids also hold the time of the opening."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """An interval already counted, with the marks by which a late event is told from a known."""
+
+    window: Window
+    crashed: int
+    complete: bool
+    revision: int = 0
+    marks: frozenset[str] = frozenset()
+    """Empty once the interval is past the horizon of corrections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """The state of one monitor; `monitor` is the name of its policy."""
+
+    monitor: str
+    watermark: datetime | None = None
+    """End of the last interval counted; None before the first."""
+    counted: tuple[Counted, ...] = ()
+    """Oldest first, at most `SERIES_KEPT`."""
+    incidents: tuple[Incident, ...] = ()
+    outbox: tuple[Mapping[str, Any], ...] = ()
+    """Events sent by the last cycle, whole, until they are seen in Prefect."""
+    registered: str = ""
+    """Digest of the policy for which the automations were last registered."""
+    own_deployments: tuple[str, ...] = ()
+
+
+def mark(state_id: str) -> str:
+    """A crash's identity, shortened."""
+    return state_id.replace("-", "")[-MARK_LENGTH:]
+
+
+def entry(record: IntervalRecord, known: Iterable[str] = ()) -> Counted:
+    """What the ledger keeps of a record; `known` are marks it had before."""
+    return Counted(
+        window=record.window,
+        crashed=record.crashed,
+        complete=record.complete,
+        revision=record.revision,
+        marks=frozenset(known) | {mark(id_) for id_ in record.state_ids},
+    )
+
+
+def vanished(counted: Counted, record: IntervalRecord) -> int:
+    """How many crashes were counted that can no longer be seen: without event, retried since."""
+    return len(counted.marks - {mark(id_) for id_ in record.state_ids})
+
+
+def enter(
+    ledger: Ledger, records: Sequence[IntervalRecord], *, horizon: datetime, now: datetime
+) -> Ledger:
+    """The ledger with these records in it: new intervals added, corrected ones replaced.
+
+    Marks older than the horizon are dropped, so the space is bounded by the crashes in it.
+    """
+    by_window = {counted.window: counted for counted in ledger.counted}
+    for record in records:
+        before = by_window.get(record.window)
+        by_window[record.window] = entry(record, before.marks if before else ())
+    kept = sorted(by_window.values(), key=lambda counted: counted.window)[-SERIES_KEPT:]
+    trimmed = (c if c.window.end > horizon else replace(c, marks=frozenset()) for c in kept)
+    ends = [counted.window.end for counted in kept]
+    return replace(
+        ledger,
+        counted=tuple(trimmed),
+        watermark=max(ends, default=ledger.watermark),
+        incidents=_worth_keeping(ledger.incidents, now),
+    )
+
+
+def late(counted: Counted, record: IntervalRecord) -> frozenset[str]:
+    """Marks of crashes that the record has and the count of that interval had not."""
+    return frozenset(mark(id_) for id_ in record.state_ids) - counted.marks
+
+
+def _worth_keeping(incidents: Iterable[Incident], now: datetime) -> tuple[Incident, ...]:
+    incidents = list(incidents)
+    open_ = [incident for incident in incidents if incident.is_open]
+    closed = [i for i in incidents if i.resolved_at and now - i.resolved_at < CLOSED_KEPT_FOR]
+    closed.sort(key=lambda incident: incident.resolved_at or now)
+    return (*open_, *closed[-CLOSED_KEPT:])
+
+
+def to_json(ledger: Ledger) -> dict[str, Any]:
+    """The ledger as JSON."""
+    return {
+        "version": VERSION,
+        "monitor": ledger.monitor,
+        "watermark": _text(ledger.watermark),
+        "counted": [_counted_json(counted) for counted in ledger.counted],
+        "incidents": [incident_state(incident) for incident in ledger.incidents],
+        "outbox": [dict(event) for event in ledger.outbox],
+        "registered": ledger.registered,
+        "own_deployments": list(ledger.own_deployments),
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Ledger:
+    """The ledger of its JSON.
+
+    Raises:
+        BadInput: when a newer version of the monitor wrote it.
+        KeyError, TypeError, ValueError: when it is damaged; it can be rebuilt from events.
+    """
+    if data["version"] > VERSION:
+        raise BadInput(
+            f"The ledger on the server has version {data['version']}, this monitor knows "
+            f"{VERSION}: run the newer prefect-crash-monitor everywhere."
+        )
+    return Ledger(
+        monitor=data["monitor"],
+        watermark=_time(data["watermark"]),
+        counted=tuple(_counted_of(item) for item in data["counted"]),
+        incidents=tuple(incident_of(item) for item in data["incidents"]),
+        outbox=tuple(data["outbox"]),
+        registered=data["registered"],
+        own_deployments=tuple(data["own_deployments"]),
+    )
+
+
+def incident_state(incident: Incident) -> dict[str, Any]:
+    """All fields of an incident as JSON, for the ledger and for rebuilding it from events."""
+    state = asdict(incident)
+    return {key: _text(v) if isinstance(v, datetime) else v for key, v in state.items()}
+
+
+def incident_of(state: Mapping[str, Any]) -> Incident:
+    """An incident of its JSON; fields of later versions are left out."""
+    times = {f.name for f in fields(Incident) if "datetime" in str(f.type)}
+    known = {f.name for f in fields(Incident)}
+    values: dict[str, Any] = {
+        key: _time(value) if key in times else value for key, value in state.items() if key in known
+    }
+    return Incident(**values)
+
+
+def _counted_json(counted: Counted) -> dict[str, Any]:
+    return {
+        "since": counted.window.start.isoformat(),
+        "until": counted.window.end.isoformat(),
+        "crashed": counted.crashed,
+        "complete": counted.complete,
+        "revision": counted.revision,
+        "marks": " ".join(sorted(counted.marks)),
+    }
+
+
+def _counted_of(item: Mapping[str, Any]) -> Counted:
+    start, end = datetime.fromisoformat(item["since"]), datetime.fromisoformat(item["until"])
+    return Counted(
+        window=Window(start, end),
+        crashed=int(item["crashed"]),
+        complete=bool(item["complete"]),
+        revision=int(item["revision"]),
+        marks=frozenset(item["marks"].split()),
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

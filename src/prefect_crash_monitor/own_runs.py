@@ -1,0 +1,58 @@
+"""The monitor's own flow runs: where this one runs, and stranded ones that hold a slot.
+
+Prefect 3.8 keeps the leases of a deployment's concurrency limit in the server's memory. After a
+restart a slot whose holder died stays taken until that run is in a terminal state, so a stranded
+cycle would block the deployment for ever. The deployment allows two runs: the second one frees
+the slot of the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.reading import whole_answer
+
+STRANDED_AFTER = timedelta(minutes=15)
+"""Well beyond the flow's timeout of 4 minutes, at which a living cycle ends itself."""
+
+FREED_AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a cycle runs: what it cannot ask the API for."""
+
+    ui_url: str = ""
+    """Base of links into the UI; empty where unknown."""
+    flow_run_id: str | None = None
+    deployment_id: str | None = None
+
+
+async def free_stranded(api: Api, place: Place, policy: Policy, now: datetime) -> int:
+    """Sets own runs CRASHED that began long ago and never ended; how many those were.
+
+    One request, none outside a deployment. Never by force: a run that ended meanwhile stays so.
+    """
+    if place.deployment_id is None:
+        return 0
+    began_before = now - max(STRANDED_AFTER, 2 * policy.interval)
+    filter_ = {
+        "deployment_id": {"any_": [place.deployment_id]},
+        "state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}},
+        "start_time": {"before_": began_before.isoformat()},
+    }
+    body = {"flow_runs": filter_, "limit": FREED_AT_ONCE, "sort": "ID_DESC"}
+    stranded = await api.post("/flow_runs/filter", body)
+    with whole_answer("the monitor's own runs"):
+        ids = [run["id"] for run in stranded if run["id"] != place.flow_run_id]
+    for id_ in ids:
+        state = {
+            "type": "CRASHED",
+            "name": "Crashed",
+            "message": "Stranded cycle of the crash monitor: its process is gone.",
+        }
+        await api.post(f"/flow_runs/{id_}/set_state", {"state": state, "force": False})
+    return len(ids)

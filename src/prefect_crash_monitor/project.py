@@ -1,0 +1,60 @@
+"""The deployable project: `prefect.yaml`, `flows/` and `blocks/`, and what deploying it needs.
+
+In a wheel the files lie within this package, in a checkout at its top; both are the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prefect_crash_monitor.errors import BadInput
+
+PROJECT_PARTS = ("prefect.yaml", "flows", "blocks")
+
+
+def write_project(directory: Path) -> list[Path]:
+    """Writes the deployable project and returns the files written.
+
+    Raises:
+        BadInput: a file is there already; nothing is written then.
+    """
+    source = _source()
+    files = list(_files(source))
+    targets = {file: directory / file.relative_to(source) for file in files}
+    taken = [str(target) for target in targets.values() if target.exists()]
+    if taken:
+        raise BadInput(f"Not overwritten: {', '.join(taken)}. Choose an empty directory.")
+    for file, target in targets.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    return list(targets.values())
+
+
+async def ensure_work_pool(name: str, type: str = "process") -> dict[str, Any]:  # noqa: A002
+    """A build step of `prefect.yaml`: creates the work pool unless it is there.
+
+    `prefect deploy` refuses a deployment whose pool does not exist, and would ask a person.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    async with get_client() as client:
+        try:
+            await client.create_work_pool(WorkPoolCreate(name=name, type=type))
+        except ObjectAlreadyExists:
+            return {"created": False}
+    return {"created": True}
+
+
+def _source() -> Path:
+    packaged = Path(__file__).parent / "project"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2]
+
+
+def _files(source: Path) -> Iterator[Path]:
+    for part in PROJECT_PARTS:
+        path = source / part
+        yield from [path] if path.is_file() else sorted(path.glob("*.py"))

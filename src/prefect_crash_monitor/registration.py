@@ -1,0 +1,153 @@
+"""Makes the server's automations agree with the policy; several processes may do so at once.
+
+Names of automations are not unique in Prefect and creating is not atomic. So: create what is
+missing, look again, and let everyone elect the same survivor, the oldest. Ends with exactly one
+of each, whoever raced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.automations import Plan, Receivers, desired_automations, difference
+from prefect_crash_monitor.errors import NotThere, UnsuitableBlock
+from prefect_crash_monitor.model import OWN_TAG
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.reading import whole_answer
+
+PAGE = 200
+ROUNDS = 5
+"""Looks at the server until it agrees; two are enough unless others register meanwhile."""
+
+NOBODY_IS_TOLD = (
+    "Nobody is notified: the policy names no receiver. Set `receiver` to a notification block, "
+    "for instance slack-webhook/data-alerts."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Names of the automations, by what was done to them."""
+
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, list[str]]:
+        """As `crash-monitor register --json` prints it."""
+        return {
+            "created": list(self.created),
+            "updated": list(self.updated),
+            "unchanged": list(self.unchanged),
+            "removed": list(self.removed),
+        }
+
+
+async def register(
+    api: Api, policy: Policy, *, monitor: str, remove: bool = False, dry_run: bool = False
+) -> Registration:
+    """Registers, or removes, the automations of one monitor.
+
+    Raises:
+        UnsuitableBlock: a receiver is missing or cannot notify; nothing is changed then.
+        ApiTrouble: things are left as they are.
+    """
+    warnings = () if remove or policy.receiver else (NOBODY_IS_TOLD,)
+    desired = []
+    if not remove:
+        receivers = Receivers(
+            receiver=await _block_id(api, policy.receiver, "receiver"),
+            failure_receiver=await _block_id(api, policy.failure_receiver, "failure_receiver"),
+        )
+        desired = desired_automations(policy, receivers, monitor=monitor)
+    first = plan = difference(desired, await _tagged(api), monitor=monitor)
+    removed = {name for _, name in plan.remove}
+    for _ in range(0 if dry_run else ROUNDS):
+        if not (plan.create or plan.update or plan.remove):
+            break
+        await _apply(api, plan)
+        plan = difference(desired, await _tagged(api), monitor=monitor)
+    return Registration(
+        created=tuple(body["name"] for body in first.create),
+        updated=tuple(body["name"] for _, body in first.update),
+        unchanged=first.unchanged,
+        removed=tuple(sorted(removed)),
+        warnings=warnings,
+    )
+
+
+async def _apply(api: Api, plan: Plan) -> None:
+    for body in plan.create:
+        await api.post("/automations/", body)
+    for id_, body in plan.update:
+        await _put(api, id_, body)
+    for id_, _ in plan.remove:
+        await api.delete(f"/automations/{id_}")
+
+
+async def _put(api: Api, id_: str, body: Mapping[str, Any]) -> None:
+    try:
+        await api.put(f"/automations/{id_}", body)
+    except NotThere:  # another process elected and removed it: the next round sees
+        return
+
+
+async def _tagged(api: Api) -> list[Mapping[str, Any]]:
+    """All automations with our tag, each once."""
+    found: dict[str, Mapping[str, Any]] = {}
+    page: list[Mapping[str, Any]] = [{}] * PAGE
+    offset = 0
+    while len(page) == PAGE:
+        body = {
+            "automations": {"tags": {"all_": [OWN_TAG]}},
+            "sort": "CREATED_DESC",
+            "limit": PAGE,
+            "offset": offset,
+        }
+        page = await api.post("/automations/filter", body)
+        offset += PAGE
+        with whole_answer("automations"):
+            found |= {str(automation["id"]): automation for automation in page}
+    return list(found.values())
+
+
+async def _block_id(api: Api, name: str | None, field: str) -> str | None:
+    """The id of a notification block, named as block-type/name."""
+    if name is None:
+        return None
+    slug, _, document_name = name.partition("/")
+    try:
+        path = f"/block_types/slug/{slug}/block_documents/name/{document_name}"
+        document = await api.get(path)
+    except NotThere as error:
+        raise UnsuitableBlock(
+            f"The policy's {field} is {name}, which does not exist. {await _choices(api)}"
+        ) from error
+    with whole_answer("the receiver's block"):
+        if "notify" not in document["block_schema"]["capabilities"]:
+            raise UnsuitableBlock(
+                f"The policy's {field} is {name}, a block that cannot notify. {await _choices(api)}"
+            )
+        return str(document["id"])
+
+
+async def _choices(api: Api) -> str:
+    """What could be named instead."""
+    body = {
+        "block_schemas": {"block_capabilities": {"all_": ["notify"]}},
+        "limit": PAGE,
+    }
+    documents = await api.post("/block_documents/filter", body)
+    with whole_answer("notification blocks"):
+        names = sorted(f"{d['block_type']['slug']}/{d['name']}" for d in documents if d["name"])
+    if not names:
+        return (
+            "There is no notification block on the server yet; make one in the UI under Blocks, "
+            "for instance a Slack Webhook."
+        )
+    return f"Notification blocks on the server: {', '.join(names)}."

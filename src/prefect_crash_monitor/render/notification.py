@@ -1,0 +1,86 @@
+"""The text of a notification: short enough for chat, plain enough for email, complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from prefect_crash_monitor.model import Incident, Kind, Transition
+from prefect_crash_monitor.render.text import crashes_of, duration, one_line, shorten, stamp
+
+SUBJECT, TEXT, NAME = 120, 3_000, 100
+NAMES_TOLD = 5
+
+WORDS = {Kind.OPENED: "", Kind.REMINDED: "still open: ", Kind.RESOLVED: "resolved: "}
+
+
+def notification(transition: Transition, *, ui_url: str, monitor: str) -> dict[str, str]:
+    """Subject and text: what, how many, where, the latest message, what to do next."""
+    incident = transition.incident
+    where = one_line(incident.group, NAME) or "all deployments"
+    mark = "✅" if transition.kind is Kind.RESOLVED else "🔴"
+    what = f"{WORDS[transition.kind]}{crashes_of(incident.crashes)} in {where}"
+    subject = f"{mark} {shorten(what, SUBJECT - 20)} [{incident.severity}]"
+    lines = [_first_line(transition, where), *_where(incident)]
+    if incident.sample:
+        lines.append(f"Latest message: {one_line(incident.sample, 400)}")
+    lines += ["", *_next(transition, ui_url, monitor)]
+    text = "\n".join(lines)
+    return {"subject": subject, "text": shorten(text, TEXT)}
+
+
+def _first_line(transition: Transition, where: str) -> str:
+    incident = transition.incident
+    crashes = crashes_of(incident.crashes)
+    since, last = stamp(incident.first_crash_at), stamp(incident.last_crash_at)
+    match transition.kind:
+        case Kind.OPENED:
+            return (
+                f"{crashes} in {where} crossed rule {incident.rule}, "
+                f"the first at {since} UTC, the latest at {last} UTC."
+            )
+        case Kind.REMINDED:
+            age = duration(transition.at - incident.opened_at)
+            return (
+                f"Open for {age} now (reminder {incident.reminders}): {crashes} "
+                f"in {where} since {since} UTC, the latest at {last} UTC."
+            )
+        case Kind.RESOLVED:
+            lasted = duration(incident.last_crash_at - incident.first_crash_at)
+            return (
+                f"All clear in {where} (rule {incident.rule}, {transition.reason}): "
+                f"{crashes} within {lasted}, the latest at {last} UTC."
+            )
+
+
+def _where(incident: Incident) -> list[str]:
+    lines = []
+    for what, counts in (("Deployments", incident.deployments), ("Pools", incident.work_pools)):
+        if counts and list(counts) != [incident.group]:
+            lines.append(f"{what}: {_names(counts)}")
+    if incident.cause:
+        lines.append(f"Cause: {incident.cause}")
+    return lines
+
+
+def _names(counts: Mapping[str, int]) -> str:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    told = [f"{one_line(name, NAME)} ({number})" for name, number in ranked[:NAMES_TOLD]]
+    left = len(ranked) - len(told)
+    return ", ".join([*told, *([f"and {left} more"] if left else [])])
+
+
+def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
+    incident = transition.incident
+    policy = "" if monitor == "default" else f" --policy {monitor}"
+    lines = []
+    if transition.kind is not Kind.RESOLVED and incident.sample_run_id:
+        lines += [
+            f"Logs:  prefect flow-run logs {incident.sample_run_id}",
+            f"Retry: prefect flow-run retry {incident.sample_run_id}",
+            f"Open:  crash-monitor incidents{policy}",
+        ]
+        if ui_url:
+            lines.append(f"Run:   {ui_url}/runs/flow-run/{incident.sample_run_id}")
+    if ui_url:
+        lines.append(f"Report: {ui_url}/artifacts/key/crash-report")
+    return [*lines, f"Incident {incident.id}.{incident.episode}"]

@@ -1,0 +1,264 @@
+"""The report: a markdown artifact that someone woken at night can act on.
+
+In the order of the questions asked: is something wrong now, what needs a human, how much and is
+it unusual, where, which runs; then how far the answer can be trusted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
+
+from prefect_crash_monitor.model import (
+    Crash,
+    Fate,
+    Incident,
+    IntervalRecord,
+    Outcome,
+    Source,
+    Window,
+)
+from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
+from prefect_crash_monitor.render.table import FATE_WORDS
+from prefect_crash_monitor.render.text import (
+    crashes_of,
+    duration,
+    link,
+    markdown,
+    span,
+    stamp,
+)
+
+GROUPS_SHOWN, CRASHES_SHOWN, INCIDENTS_SHOWN = 20, 15, 20
+USUAL_FROM = 12
+"""Intervals before a usual number is named: an hour at five minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that the report says."""
+
+    monitor: str
+    as_of: datetime
+    records: tuple[IntervalRecord, ...]
+    """What this cycle counted: corrections first, then intervals, the latest last."""
+    crashes: tuple[Crash, ...] = ()
+    """Of these intervals, without the monitor's own."""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    series: tuple[Point, ...] = ()
+    """The recent intervals for the trend, this cycle's with them."""
+    open_incidents: tuple[Incident, ...] = ()
+    resolved: tuple[Incident, ...] = ()
+    notices: tuple[str, ...] = ()
+    ui_url: str = ""
+
+    @property
+    def window(self) -> Window:
+        """From the first to the last interval counted for the first time."""
+        new = [record.window for record in self.records if not record.revision]
+        return Window(new[0].start, new[-1].end) if new else self.records[-1].window
+
+    @property
+    def crashed(self) -> int:
+        """Crashes in that window."""
+        return sum(record.crashed for record in self.records if not record.revision)
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """Why the view is partial, each reason once."""
+        return tuple(dict.fromkeys(gap for record in self.records for gap in record.gaps))
+
+
+def headline(report: Report) -> str:
+    """One line for the artifact's description."""
+    partial = "" if not report.gaps else "at least "
+    parts = [f"{partial}{crashes_of(report.crashed)}, {span(*_edges(report.window))}"]
+    if change := _change(report):
+        parts[0] += f" ({change})"
+    number = len(report.open_incidents)
+    if number:
+        parts.append(f"{number} open incident{'s' if number > 1 else ''}")
+    if report.gaps:
+        parts.append("partial view")
+    return ", ".join(parts)
+
+
+def render_report(report: Report) -> str:
+    """The report as GitHub-flavoured markdown; everything of strangers in it is inert."""
+    sections = [
+        f"# {'🔴' if report.open_incidents else '🟢' if not report.crashed else '🟠'} "
+        f"{_verdict(report)}",
+        _gaps(report),
+        _incidents(report),
+        _numbers(report),
+        _trend(report),
+        _groups(report, "Deployment", lambda crash: crash.deployment or crash.flow),
+        _groups(report, "Work pool", lambda crash: crash.work_pool),
+        _latest(report),
+        _notices(report),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _verdict(report: Report) -> str:
+    where = span(*_edges(report.window))
+    if not report.crashed:
+        text = f"No flow run crashed, {where}"
+    else:
+        text = f"{crashes_of(report.crashed).capitalize()}, {where}"
+    return text.replace("No flow run", "No flow run seen to have") if report.gaps else text
+
+
+def _gaps(report: Report) -> str:
+    if not report.gaps:
+        return ""
+    lines = "\n".join(f"> - {markdown(gap, 600)}" for gap in report.gaps)
+    return f"> **Partial view: there may be more crashes than counted.**\n>\n{lines}"
+
+
+def _incidents(report: Report) -> str:
+    shown = report.open_incidents[:INCIDENTS_SHOWN]
+    lines = [_incident(incident, report) for incident in shown]
+    if left := len(report.open_incidents) - len(shown):
+        lines.append(f"- and {left} more: `crash-monitor incidents`")
+    lines += [
+        f"- ✅ **{markdown(i.group) or 'all deployments'}** is quiet again "
+        f"({crashes_of(i.crashes)}, {duration(i.last_crash_at - i.first_crash_at)})"
+        for i in report.resolved[:INCIDENTS_SHOWN]
+    ]
+    return "## Incidents\n\n" + "\n".join(lines) if lines else ""
+
+
+def _incident(incident: Incident, report: Report) -> str:
+    where = markdown(incident.group) or "all deployments"
+    open_for = duration(report.as_of - incident.opened_at)
+    lines = [
+        f"- **{where}**: {crashes_of(incident.crashes)} since {stamp(incident.first_crash_at)}, "
+        f"latest {stamp(incident.last_crash_at)} UTC; {incident.severity}, rule "
+        f"{incident.rule}, open for {open_for}"
+    ]
+    if len(incident.deployments) > 1:
+        names = sorted(incident.deployments.items(), key=lambda item: -item[1])
+        told = ", ".join(f"{markdown(name)} ({number})" for name, number in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        lines.append(f"  - in {told}{more}")
+    if incident.sample:
+        run = link(incident.sample_run_name, _run_url(report, incident.sample_run_id))
+        lines.append(f"  - {run}: {markdown(incident.sample, 300)}")
+        lines.append(f"  - next: `prefect flow-run logs {incident.sample_run_id}`")
+    return "\n".join(lines)
+
+
+def _numbers(report: Report) -> str:
+    fates: Counter[Fate] = Counter()
+    for record in report.records:
+        if not record.revision:
+            fates.update(record.fates)
+    if not report.crashed:
+        return ""
+    told = [f"{fates[fate]:,} {words}" for fate, words in FATE_WORDS.items() if fates[fate]]
+    new = [record for record in report.records if not record.revision]
+    lines = [f"**{crashes_of(report.crashed)}**: {', '.join(told)}."]
+    if change := _change(report):
+        lines.append(f"Against before: {change}.")
+    if subflows := sum(record.in_process_subflows for record in new):
+        lines.append(f"{subflows} of them are subflows that died in their parent's process.")
+    if lost := sum(record.sources.get(Source.FLOW_RUNS, 0) for record in new):
+        lines.append(f"{lost} left no event and were found among the flow runs.")
+    if own := sum(record.monitor_crashed for record in new):
+        lines.append(f"Not among them: {own} of the monitor's own runs.")
+    return " ".join(lines)
+
+
+def _change(report: Report) -> str:
+    """The change against the interval before and against the usual, where there are such."""
+    start, end = _edges(report.window)
+    past = [point for point in report.series if point[0].end <= start]
+    if not past or end - start != past[-1][0].length:
+        return ""
+    before = past[-1][1]
+    difference = report.crashed - before
+    sign = f"▲ {difference}" if difference > 0 else f"▼ {-difference}" if difference else "= 0"
+    if len(past) < USUAL_FROM:
+        return sign
+    usual = median(crashed for _, crashed, _ in past)
+    return f"{sign}, usually {usual:g}"
+
+
+def _trend(report: Report) -> str:
+    if not report.series:
+        return ""
+    picture = as_data_url(trend_svg(report.series))
+    return f"![Crashes per interval]({picture})"
+
+
+def _groups(report: Report, title: str, name_of: Callable[[Crash], str]) -> str:
+    groups: dict[str, list[Crash]] = defaultdict(list)
+    for crash in report.crashes:
+        groups[name_of(crash)].append(crash)
+    if not groups:
+        return ""
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = [
+        f"| {title} | Crashes | Still crashed | Latest message |",
+        "| --- | ---: | ---: | --- |",
+        *(_group_row(name, crashes, report) for name, crashes in ranked[:GROUPS_SHOWN]),
+    ]
+    if (left := len(ranked) - GROUPS_SHOWN) > 0:
+        lines.append(f"\nand {left} more in the artifact crash-runs")
+    return "\n".join(lines)
+
+
+def _group_row(name: str, crashes: Sequence[Crash], report: Report) -> str:
+    still = sum(report.outcomes[crash.state_id].fate is Fate.STILL_CRASHED for crash in crashes)
+    latest = max(crashes, key=lambda crash: crash.at)
+    label = link(name, _group_url(report, name, latest)) if name else "—"
+    return f"| {label} | {len(crashes):,} | {still:,} | {markdown(latest.message, 160) or '—'} |"
+
+
+def _latest(report: Report) -> str:
+    if not report.crashes:
+        return ""
+    newest = sorted(report.crashes, key=lambda c: (c.at, c.state_id), reverse=True)
+    lines = [
+        "## Latest crashes\n",
+        "| Time (UTC) | Flow run | Deployment | State | Now | Message |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for crash in newest[:CRASHES_SHOWN]:
+        run = link(crash.flow_run_name, _run_url(report, crash.flow_run_id))
+        state = markdown(crash.state_name, 40) + ("" if crash.run_count else " (never started)")
+        now = FATE_WORDS[report.outcomes[crash.state_id].fate]
+        where = markdown(crash.deployment or crash.flow) or "—"
+        message = markdown(crash.message, 160) or "—"
+        lines.append(f"| {stamp(crash.at)} | {run} | {where} | {state} | {now} | {message} |")
+    if (left := len(newest) - CRASHES_SHOWN) > 0:
+        lines.append(f"\nand {left:,} more in the artifact crash-runs")
+    return "\n".join(lines)
+
+
+def _notices(report: Report) -> str:
+    lines = [f"- {markdown(notice, 600)}" for notice in report.notices]
+    lines.append(
+        f"- Counted {stamp(report.as_of)} UTC by crash monitor {markdown(report.monitor)}: each "
+        "transition into a crashed state once, retried and recovered ones too."
+    )
+    return "---\n\n" + "\n".join(lines)
+
+
+def _run_url(report: Report, run_id: str) -> str:
+    return f"{report.ui_url}/runs/flow-run/{run_id}" if report.ui_url and run_id else ""
+
+
+def _group_url(report: Report, name: str, crash: Crash) -> str:
+    """Into the UI, where the group is a deployment: its id is known, a pool's is not."""
+    if not report.ui_url or name != crash.deployment or not crash.deployment_id:
+        return ""
+    return f"{report.ui_url}/deployments/deployment/{crash.deployment_id}"
+
+
+def _edges(window: Window) -> tuple[datetime, datetime]:
+    return window.start, window.end

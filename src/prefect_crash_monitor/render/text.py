@@ -1,0 +1,92 @@
+"""Makes text of strangers harmless: names, tags and messages may hold anything.
+
+Prefect's UI renders markdown with sanitised HTML, mermaid and images, so a deployment called
+`![x](https://evil)` would load a picture for everyone who reads the report.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+from prefect_crash_monitor.redact import redact
+
+MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~^$@:/<>&-])")
+"""Escaped before punctuation that makes markup, links (also bare URLs), mentions or HTML."""
+
+CUT_BEFORE_REDACTING = 20_000
+"""A message may be 100 kB; more of it than this is never shown."""
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text without secrets, control and invisible characters, on one line, shortened."""
+    visible = "".join(map(_visible, redact(text[:CUT_BEFORE_REDACTING])))
+    return shorten(" ".join(visible.split()), limit)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, an ellipsis standing for the rest."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def markdown(text: str, limit: int = 120) -> str:
+    """The text as inert markdown, also inside a table."""
+    return MARKDOWN_SPECIAL.sub(_escape, one_line(text, limit))
+
+
+def link(text: str, url: str) -> str:
+    """A markdown link where there is a URL of ours to go to."""
+    label = markdown(text) or "—"
+    return f"[{label}]({url})" if url else label
+
+
+def clock(moment: datetime) -> str:
+    """A time of day in UTC."""
+    return f"{moment.astimezone(UTC):%H:%M}"
+
+
+def stamp(moment: datetime) -> str:
+    """A date and time in UTC, to the second."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def span(start: datetime, end: datetime) -> str:
+    """A window in UTC, with the date of its end where that is another day."""
+    start, end = start.astimezone(UTC), end.astimezone(UTC)
+    time = "%H:%M:%S" if start.second or end.second else "%H:%M"
+    until = time if start.date() == end.date() else f"%Y-%m-%d {time}"
+    return f"{start:%Y-%m-%d} {start.strftime(time)}–{end.strftime(until)} UTC"
+
+
+def duration(length: timedelta) -> str:
+    """A length of time in its two largest units."""
+    seconds = max(int(length.total_seconds()), 0)
+    parts = []
+    for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        number, seconds = divmod(seconds, size)
+        if number:
+            parts.append(f"{number} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def crashes_of(number: int) -> str:
+    """The number of crashes in words."""
+    return f"{number:,} crash" if number == 1 else f"{number:,} crashes"
+
+
+def _visible(char: str) -> str:
+    """Control and format characters (line breaks, escape codes, right-to-left marks) as a space.
+
+    The joiner inside emoji stays, so that they stay whole.
+    """
+    category = unicodedata.category(char)
+    if category in {"Cc", "Cs", "Zl", "Zp"}:
+        return " "
+    return "" if category == "Cf" and char != "\u200d" else char
+
+
+def _escape(match: re.Match[str]) -> str:
+    """HTML's own characters as entities, all others with a backslash."""
+    char = match[1]
+    return {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;"}.get(char, f"\\{char}")

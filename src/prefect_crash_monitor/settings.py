@@ -1,0 +1,62 @@
+"""Where the policy of a cycle comes from: a saved block, or the built-in default, said aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.errors import BadInput, NotThere
+from prefect_crash_monitor.policy import Policy, override, parse_policy
+from prefect_crash_monitor.reading import whole_answer
+
+BLOCK_TYPE = "crash-policy"
+DEFAULT_NAME = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The policy in force, its name, and what a reader of the report must know about it."""
+
+    name: str
+    policy: Policy
+    notices: tuple[str, ...] = ()
+
+
+async def load_settings(
+    api: Api, name: str = DEFAULT_NAME, overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """The saved policy of this name, with some fields replaced for one run; one request.
+
+    Read as plain values, so that a field that a newer or older version does not know is refused
+    with its name. Without a saved block of the default name the built-in default serves.
+
+    Raises:
+        BadInput: the named block is missing, or holds what the policy refuses.
+    """
+    try:
+        path = f"/block_types/slug/{BLOCK_TYPE}/block_documents/name/{name}"
+        document = await api.get(path, {"include_secrets": "true"})
+    except NotThere as error:
+        if name != DEFAULT_NAME:
+            raise BadInput(
+                f"There is no block {BLOCK_TYPE}/{name}. Save one with "
+                f'`CrashPolicy(...).save("{name}")`, or use the default.'
+            ) from error
+        notice = (
+            f"No block {BLOCK_TYPE}/{name} is saved: the built-in default policy is in force. "
+            "Save one with `python blocks/crash_policy.py`."
+        )
+        policy = override(Policy(), overrides or {})
+        return Settings(name=name, policy=policy, notices=(notice, *_overridden(overrides)))
+    with whole_answer("the policy block"):
+        values = dict(document["data"])
+    policy = override(parse_policy(values), overrides or {})
+    return Settings(name=name, policy=policy, notices=_overridden(overrides))
+
+
+def _overridden(overrides: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if not overrides:
+        return ()
+    return (f"Overridden for this run: {', '.join(sorted(overrides))}.",)

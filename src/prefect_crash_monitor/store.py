@@ -1,0 +1,137 @@
+"""Keeps the ledger on the Prefect server, as an artifact without a key.
+
+Without a key it does not show among the user's artifacts, and each write is a new artifact: two
+cycles at once cannot overwrite each other, the later watermark wins. A Variable would hold 5,000
+characters only. What is lost is rebuilt from the events that the monitor itself published.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.events import (
+    INCIDENT_EVENTS,
+    INTERVAL_COUNTED,
+    MONITOR_LABEL,
+    monitor_resource,
+)
+from prefect_crash_monitor.ledger import Counted, Ledger, from_json, incident_of, mark, to_json
+from prefect_crash_monitor.model import Incident, Window
+from prefect_crash_monitor.reading import moment, whole_answer
+from prefect_crash_monitor.windows import EPOCH
+
+LEDGER_TYPE = "crash-monitor-ledger"
+READ = 5
+"""Ledgers read at once; normally there are `KEPT` of them."""
+
+KEPT = 2
+"""The one before is kept: should the newest be damaged, a cycle is repeated, not the history."""
+
+REBUILT_FROM = 50
+"""Events of a kind from which a lost ledger is rebuilt; one page."""
+
+
+class LedgerStore:
+    """The ledgers of one monitor on one server."""
+
+    def __init__(self, api: Api, monitor: str) -> None:
+        self._api = api
+        self._monitor = monitor
+        self._stored: list[str] = []
+
+    @property
+    def _type(self) -> str:
+        return f"{LEDGER_TYPE}.{self._monitor}"
+
+    async def read(self, now: datetime) -> Ledger:
+        """The ledger with the latest watermark; rebuilt, or empty, where there is none.
+
+        One request, two more where it has to be rebuilt.
+        """
+        body = {
+            "artifacts": {"type": {"any_": [self._type]}},
+            "sort": "CREATED_DESC",
+            "limit": READ,
+        }
+        artifacts = await self._api.post("/artifacts/filter", body)
+        with whole_answer("the ledger"):
+            self._stored = [artifact["id"] for artifact in artifacts]
+        ledgers = [ledger for artifact in artifacts if (ledger := _parsed(artifact))]
+        if ledgers:
+            return max(ledgers, key=lambda ledger: ledger.watermark or EPOCH)
+        return await self._rebuild(now)
+
+    async def write(self, ledger: Ledger) -> None:
+        """Stores the ledger, and removes the ones that it replaces."""
+        body = {
+            "type": self._type,
+            "description": f"State of crash monitor {self._monitor}; it is rebuilt when deleted.",
+            "data": json.dumps(to_json(ledger)),
+        }
+        await self._api.post("/artifacts/", body)
+        for artifact in self._stored[KEPT - 1 :]:
+            await self._api.delete(f"/artifacts/{artifact}")
+
+    async def _rebuild(self, now: datetime) -> Ledger:
+        """What the monitor's own events tell of what was counted, and of its incidents."""
+        counted = await self._own_events([INTERVAL_COUNTED], now)
+        told = await self._own_events(sorted(INCIDENT_EVENTS.values()), now)
+        with whole_answer("the monitor's own events"):
+            intervals = [_counted_of(event) for event in counted]
+            intervals.sort(key=lambda c: (c.window, c.revision))
+            by_window = {c.window: c for c in intervals}
+            incidents: dict[str, Incident] = {}
+            for event in told:  # the latest first
+                incident = incident_of(event["payload"]["state"])
+                incidents.setdefault(incident.id, incident)
+        ledger = Ledger(
+            monitor=self._monitor,
+            counted=tuple(by_window.values()),
+            incidents=tuple(incidents.values()),
+        )
+        return replace(ledger, watermark=max((w.end for w in by_window), default=None))
+
+    async def _own_events(self, names: Sequence[str], now: datetime) -> list[Mapping[str, Any]]:
+        filter_ = {
+            "event": {"name": list(names)},
+            "resource": {"labels": {MONITOR_LABEL: self._monitor}},
+            "occurred": {
+                "since": (now - timedelta(days=13)).isoformat(),
+                "until": now.isoformat(),
+            },
+            "order": "DESC",
+        }
+        body = {"filter": filter_, "limit": REBUILT_FROM}
+        page = await self._api.post("/events/filter", body)
+        with whole_answer("the monitor's own events"):
+            resource = monitor_resource(self._monitor)
+            return [
+                event
+                for event in page["events"]
+                if event["event"] != INTERVAL_COUNTED
+                or event["resource"]["prefect.resource.id"] == resource
+            ]
+
+
+def _parsed(artifact: Mapping[str, Any]) -> Ledger | None:
+    """The ledger of an artifact; None where it is damaged, so that an older one serves."""
+    try:
+        return from_json(json.loads(artifact["data"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _counted_of(event: Mapping[str, Any]) -> Counted:
+    payload = event["payload"]
+    return Counted(
+        window=Window(moment(payload["since"]), moment(payload["until"])),
+        crashed=int(payload["crashed"]),
+        complete=bool(payload["complete"]),
+        revision=int(payload["revision"]),
+        marks=frozenset(mark(id_) for id_ in payload["state_ids"]),
+    )
