@@ -1,4 +1,4 @@
-"""The deployable project: `prefect.yaml`, `flows/` and `blocks/`, and what deploying it needs.
+"""The deployable project: `prefect.yaml`, `flows/` and `blocks/`.
 
 In a wheel the files lie within this package, in a checkout at its top; both are the same files.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from prefect_crash_monitor.errors import BadInput
 
@@ -30,23 +29,6 @@ def write_project(directory: Path) -> list[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
     return list(targets.values())
-
-
-async def ensure_work_pool(name: str, type: str = "process") -> dict[str, Any]:  # noqa: A002
-    """A build step of `prefect.yaml`: creates the work pool unless it is there.
-
-    `prefect deploy` refuses a deployment whose pool does not exist, and would ask a person.
-    """
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectAlreadyExists
-
-    async with get_client() as client:
-        try:
-            await client.create_work_pool(WorkPoolCreate(name=name, type=type))
-        except ObjectAlreadyExists:
-            return {"created": False}
-    return {"created": True}
 
 
 def _source() -> Path:
