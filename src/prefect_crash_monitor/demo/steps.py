@@ -139,6 +139,20 @@ async def until_ended(api: Api, runs: Sequence[str], what: str, box: Sandbox) ->
     return await wait_for(types, what, box)
 
 
+async def is_let_go(api: Api, run: str) -> bool:
+    """Whether the worker is done with a run.
+
+    Runner and worker both report a dead process. Retried in between, the run would be set
+    CRASHED a second time by the later of them.
+    """
+    filter_ = {
+        "event": {"name": ["prefect.worker.executed-flow-run"]},
+        "related": {"id": [f"prefect.flow-run.{run}"]},
+    }
+    page = await api.post("/events/filter", {"filter": filter_, "limit": 0})
+    return bool(page["total"])
+
+
 async def retry(api: Api, run: str) -> None:
     """Schedules a crashed run again, as `prefect flow-run retry` does."""
     state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retried by the demo"}

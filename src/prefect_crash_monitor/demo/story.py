@@ -117,6 +117,7 @@ async def _crash(api: Api, box: Sandbox) -> list[dict[str, str]]:
     runs = {way: await steps.run_deployment(api, id_) for way, id_ in deployments.items()}
     retried = runs[steps.RETRIED]
     await steps.until_ended(api, [retried], "the run that is retried", box)
+    await steps.wait_for(lambda: steps.is_let_go(api, retried), "the worker to let it go", box)
     await steps.retry(api, retried)
     await steps.until_ended(api, list(runs.values()), "the crashing runs", box)
     return [{"flow_run_id": run, "way": way} for way, run in runs.items() if way != steps.HEALTHY]
