@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prefect_crash_monitor.judge import (
     Judgement,
+    as_it_is_now,
     groups_of,
     incident_id,
     judge,
@@ -304,3 +305,15 @@ def test_an_incident_knows_what_it_is_about():
     assert (incident.first_crash_at, incident.last_crash_at) == (crashes[0].at, crashes[2].at)
     assert incident.sample == "c"
     assert isinstance(Judgement(incidents=(incident,)).open, tuple)
+
+
+def test_an_opening_is_told_as_of_the_end_of_the_cycle():
+    """Intervals judged at once: the notification knows the crashes of the later ones, too."""
+    crashes = [crash(minute) for minute in (1, 2, 3, 6, 7)]
+    first = judge(crashes[:3], still(crashes), (), POLICY, NOON + 5 * MINUTE)
+    second = judge(crashes, still(crashes), first.incidents, POLICY, NOON + 10 * MINUTE)
+
+    (told,) = as_it_is_now([*first.transitions, *second.transitions], second.incidents)
+
+    assert (told.kind, told.at) == (Kind.OPENED, NOON + 5 * MINUTE)
+    assert told.incident.crashes == 5

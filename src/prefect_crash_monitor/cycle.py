@@ -17,7 +17,7 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.corrections import correctable, corrections, in_words
 from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.events import incident_event, incident_json, interval_event
-from prefect_crash_monitor.judge import Judgement, judge, remind
+from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
 from prefect_crash_monitor.ledger import Ledger, enter
 from prefect_crash_monitor.model import (
     Crash,
@@ -157,7 +157,8 @@ def _judge(observation: Observation, ledger: Ledger, plan: Due, policy: Policy) 
         judgement = judge(recent, observation.outcomes, incidents, policy, window.end)
         incidents = judgement.incidents
         transitions += judgement.transitions
-    judged = Judgement(incidents=tuple(incidents), transitions=tuple(transitions))
+    told = as_it_is_now(transitions, incidents)
+    judged = Judgement(incidents=tuple(incidents), transitions=told)
     return remind(judged, policy, plan.windows[-1].end)
 
 

@@ -70,6 +70,22 @@ def judge(
     )
 
 
+def as_it_is_now(
+    transitions: Iterable[Transition], incidents: Iterable[Incident]
+) -> tuple[Transition, ...]:
+    """What there is to tell of several intervals judged at once, told of as it is at their end.
+
+    Openings only: a notification that says three crashes while six are known is a poor one.
+    """
+    latest = {(incident.id, incident.episode): incident for incident in incidents}
+    return tuple(
+        replace(t, incident=latest.get((t.incident.id, t.incident.episode), t.incident))
+        if t.kind is Kind.OPENED
+        else t
+        for t in transitions
+    )
+
+
 def remind(judgement: Judgement, policy: Policy, as_of: datetime) -> Judgement:
     """The judgement with the reminders that are due, to be asked once a cycle.
 
