@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,10 +35,11 @@ class Stage:
     processes: ExitStack
 
 
-def run_demo(*, as_json: bool) -> int:
+def run_demo(*, as_json: bool, look: Callable[[str], None] | None = None) -> int:
     """Plays the demo; leaves no process and no file behind, however it ends.
 
-    Stays up for a look at the UI where stdout is a terminal.
+    Stays up for a look at the UI where stdout is a terminal; `look` is called with the UI's URL
+    before the end.
 
     Raises:
         DemoFailed: a step did not do what it should.
@@ -55,7 +57,9 @@ def run_demo(*, as_json: bool) -> int:
             result = asyncio.run(_play(stage))
             if as_json:
                 sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
-            if stays:
+            if look is not None:
+                look(box.ui_url)
+            elif stays:
                 screen.line("The server stays up until Ctrl-C.")
                 signal.pause()
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from xml.sax.saxutils import escape
 
 from prefect_crash_monitor.model import Window
@@ -111,14 +111,16 @@ def _times(bars: Sequence[Bar]) -> list[str]:
     slot = (WIDTH - LEFT - RIGHT) / len(bars)
     return [
         f'<text x="{LEFT + index * slot:.1f}" y="{HEIGHT - 10}" fill="{INK}">'
-        f"{_label(bars[index].window.start)}</text>"
+        f"{_label(bars[index])}</text>"
         for index in range(0, len(bars), step)
         if LEFT + index * slot < WIDTH - RIGHT - 30
     ]
 
 
-def _label(moment: datetime) -> str:
-    return clock(moment)
+def _label(bar: Bar) -> str:
+    """The time at which a bar begins, to the second where bars are shorter than a minute."""
+    short = bar.window.length < timedelta(minutes=1)
+    return f"{clock(bar.window.start)}{f':{bar.window.start:%S}' if short else ''}"
 
 
 def _y(value: int, top: int) -> float:

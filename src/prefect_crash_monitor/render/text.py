@@ -12,8 +12,19 @@ from datetime import UTC, datetime, timedelta
 
 from prefect_crash_monitor.redact import redact
 
-MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~^$@:/<>&-])")
-"""Escaped before punctuation that makes markup, links (also bare URLs), mentions or HTML."""
+MARKDOWN_SPECIAL = re.compile(
+    r"""
+      [\\`*\[\]~$@<>&|]           # markup, links, images, mentions, HTML, cells
+    | (?<![^\W_])_ | _(?![^\W_])   # emphasis; an underscore within a word is none
+    | (?<=:)/(?=/)                 # bare URLs, which become links by themselves
+    | (?<=www)\.
+    | ^[-+=\#]                     # blocks: lists, headings, rules
+    | (?<=\d)[.)](?=\s)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Escaped before what makes markup, and nowhere else: Prefect's classic UI shows the backslashes
+of a link's text."""
 
 CUT_BEFORE_REDACTING = 20_000
 """A message may be 100 kB; more of it than this is never shown."""
@@ -88,5 +99,5 @@ def _visible(char: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     """HTML's own characters as entities, all others with a backslash."""
-    char = match[1]
+    char = match[0]
     return {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;"}.get(char, f"\\{char}")
