@@ -9,17 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.judge import (
-    Judgement,
-    as_it_is_now,
-    groups_of,
-    incident_id,
-    judge,
-    remind,
-    standing_crashes,
-)
+from prefect_crash_monitor.incident_life import incident_id
+from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
 from prefect_crash_monitor.model import Crash, Fate, Kind, Outcome, Reason
 from prefect_crash_monitor.policy import Policy, Rule, Scope
+from prefect_crash_monitor.standing import groups_of, standing_crashes
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -7,20 +7,30 @@ clock.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from types import MappingProxyType
 
-from prefect_crash_monitor.model import Crash, Fate, Incident, Kind, Outcome, Reason, Transition
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.redact import redact
-
-NAMES_KEPT = 100
-"""Deployments and pools that an incident lists; the most affected ones."""
-
-SAMPLE_LENGTH = 500
+from prefect_crash_monitor.incident_life import (
+    Key,
+    closing_reason,
+    feed,
+    incident_id,
+    open_incident,
+)
+from prefect_crash_monitor.model import (
+    Crash,
+    Diagnosis,
+    Incident,
+    Kind,
+    Outcome,
+    Reason,
+    Transition,
+)
+from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.standing import groups_of, standing_crashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,32 +52,82 @@ def judge(
     incidents: Sequence[Incident],
     policy: Policy,
     as_of: datetime,
+    diagnoses: Mapping[str, Diagnosis] = MappingProxyType({}),
 ) -> Judgement:
     """What is open at the end of an interval.
 
     `crashes` must reach back `policy.lookback`; the monitor's own runs are not among them.
+    Crashes of one fingerprint that meet a rule are one incident, whatever else crashes in the
+    group; what only meets it together is one of mixed kinds. Without `diagnoses` all are mixed.
     """
     standing = standing_crashes(crashes, outcomes, policy.grace, as_of)
-    known = {incident.id: incident for incident in incidents}
-    changes: list[Transition] = []
-    earlier_rules: list[Rule] = []
+    court = _Court(policy, as_of, diagnoses, {incident.id: incident for incident in incidents})
     for rule in policy.rules:
-        free = _unclaimed(standing, earlier_rules, known.values())
-        for group, members in _groups(standing, rule).items():
-            before = known.get(incident_id(rule.name, group))
-            if before and before.is_open:
-                known[before.id] = _feed(before, members, rule, as_of - policy.grace)
-                continue
-            eligible = [crash for crash in members if crash.state_id in free]
-            if opened := _open(rule, group, eligible, before, as_of, policy):
-                known[opened.id] = opened
-                changes.append(_told(Kind.OPENED, opened, Reason.THRESHOLD_CROSSED, as_of))
-        earlier_rules.append(rule)
-    closed = _close(known, policy, as_of)
+        court.hear(rule, standing)
+    closed = _close(court.known, policy, as_of)
     return Judgement(
-        incidents=tuple(sorted(known.values(), key=lambda i: (i.opened_at, i.id))),
-        transitions=(*changes, *closed),
+        incidents=tuple(sorted(court.known.values(), key=lambda i: (i.opened_at, i.id))),
+        transitions=(*court.opened, *closed),
     )
+
+
+class _Court:
+    """One judgement: hears rule after rule; crashes that one has counted in are not free."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        as_of: datetime,
+        diagnoses: Mapping[str, Diagnosis],
+        known: dict[str, Incident],
+    ) -> None:
+        self.known = known
+        self.opened: list[Transition] = []
+        self._policy = policy
+        self._as_of = as_of
+        self._diagnoses = diagnoses
+        self._claimed: set[str] = set()
+
+    def hear(self, rule: Rule, standing: Sequence[Crash]) -> None:
+        """Judges each group of the rule; its claims bind the rules after it."""
+        claims: set[str] = set()
+        for group, members in _groups(standing, rule).items():
+            claims |= self._hear_group(rule, group, members)
+        self._claimed |= claims
+
+    def _hear_group(self, rule: Rule, group: str, members: Sequence[Crash]) -> set[str]:
+        """Judges a group; returns the state ids that its incidents have counted in."""
+        mixed = Key(rule.name, group)
+        claims: set[str] = set()
+        for fingerprint, crashes in _by_fingerprint(members, self._diagnoses).items():
+            key = Key(rule.name, group, fingerprint)
+            # While one of mixed kinds is open it takes in what would open others of its group.
+            if fingerprint and (self._is_open(key) or not self._is_open(mixed)):
+                claims |= self._take(rule, key, crashes)
+        rest = [crash for crash in members if crash.state_id not in claims]
+        return claims | self._take(rule, mixed, rest)
+
+    def _take(self, rule: Rule, key: Key, crashes: Sequence[Crash]) -> set[str]:
+        """Feeds the open incident, or opens one where the free crashes meet the rule."""
+        id_, through = incident_id(*key), self._as_of - self._policy.grace
+        before = self.known.get(id_)
+        if before and before.is_open:
+            self.known[id_] = feed(before, crashes, rule, through, self._diagnoses)
+        else:
+            free = [crash for crash in crashes if crash.state_id not in self._claimed]
+            opened = open_incident(
+                rule, key, free, before, self._as_of, self._policy, self._diagnoses
+            )
+            if opened is not None:
+                self.known[id_] = opened
+                self.opened.append(
+                    _told(Kind.OPENED, opened, Reason.THRESHOLD_CROSSED, self._as_of)
+                )
+        return {c.state_id for c in crashes if _counted_in(c, self.known.get(id_))}
+
+    def _is_open(self, key: Key) -> bool:
+        incident = self.known.get(incident_id(*key))
+        return incident is not None and incident.is_open
 
 
 def as_it_is_now(
@@ -115,59 +175,6 @@ def reminder_reason(incident: Incident, policy: Policy, as_of: datetime) -> Reas
     return Reason.REMINDER_DUE if due_at <= as_of else Reason.STILL_BURNING
 
 
-def standing_crashes(
-    crashes: Iterable[Crash], outcomes: Mapping[str, Outcome], grace: timedelta, as_of: datetime
-) -> list[Crash]:
-    """The crashes that count towards rules: past their grace, and not recovered within it.
-
-    A crash of a run that crashed again stands, so that a crash loop cannot hide. Subflows inside
-    their parent's process do not: the death of that process is one crash, the parent's.
-    """
-    return sorted(
-        (
-            crash
-            for crash in crashes
-            if not crash.in_process
-            and crash.at + grace <= as_of
-            and _stands(crash, outcomes[crash.state_id], grace)
-        ),
-        key=lambda crash: (crash.at, crash.state_id),
-    )
-
-
-def _stands(crash: Crash, outcome: Outcome, grace: timedelta) -> bool:
-    if outcome.fate is not Fate.RECOVERED or outcome.recovered_at is None:
-        return True
-    return outcome.recovered_at > crash.at + grace
-
-
-def groups_of(crash: Crash, rule: Rule) -> tuple[str, ...]:
-    """The groups in which a crash counts; none where it has no such name."""
-    match rule.scope:
-        case Scope.EVERYTHING:
-            return ("",)
-        case Scope.FLOW:
-            names = [crash.flow]
-        case Scope.DEPLOYMENT:
-            names = [crash.deployment or crash.flow]
-        case Scope.WORK_POOL:
-            names = [crash.work_pool]
-        case Scope.WORK_QUEUE:
-            names = [f"{crash.work_pool}/{crash.work_queue}" if crash.work_queue else ""]
-        case Scope.TAG:
-            names = list(crash.tags)
-        case Scope.DIMENSION:
-            prefix = f"{rule.dimension}:"
-            tagged = [tag.removeprefix(prefix) for tag in crash.tags if tag.startswith(prefix)]
-            names = tagged or [dict(crash.labels).get(rule.dimension, "")]
-    return tuple(sorted({name for name in names if name}))
-
-
-def incident_id(rule: str, group: str, fingerprint: str = "") -> str:
-    """The stable identity of an incident: rule, group and fingerprint, hashed."""
-    return hashlib.sha256("\x1f".join((rule, group, fingerprint)).encode()).hexdigest()[:12]
-
-
 def _groups(crashes: Iterable[Crash], rule: Rule) -> dict[str, list[Crash]]:
     groups: dict[str, list[Crash]] = defaultdict(list)
     for crash in crashes:
@@ -176,20 +183,14 @@ def _groups(crashes: Iterable[Crash], rule: Rule) -> dict[str, list[Crash]]:
     return groups
 
 
-def _unclaimed(
-    crashes: Iterable[Crash], rules: Sequence[Rule], incidents: Iterable[Incident]
-) -> set[str]:
-    """The crashes, by state id, that no incident of an earlier rule has counted in."""
-    by_rule = {(incident.rule, incident.group): incident for incident in incidents}
-
-    def claimed(crash: Crash) -> bool:
-        return any(
-            _counted_in(crash, by_rule.get((rule.name, group)))
-            for rule in rules
-            for group in groups_of(crash, rule)
-        )
-
-    return {crash.state_id for crash in crashes if not claimed(crash)}
+def _by_fingerprint(
+    crashes: Iterable[Crash], diagnoses: Mapping[str, Diagnosis]
+) -> dict[str, list[Crash]]:
+    kinds: dict[str, list[Crash]] = defaultdict(list)
+    for crash in crashes:
+        diagnosis = diagnoses.get(crash.state_id)
+        kinds[diagnosis.fingerprint if diagnosis else ""].append(crash)
+    return kinds
 
 
 def _counted_in(crash: Crash, incident: Incident | None) -> bool:
@@ -197,87 +198,6 @@ def _counted_in(crash: Crash, incident: Incident | None) -> bool:
         incident is not None
         and incident.judged_through is not None
         and incident.first_crash_at <= crash.at <= incident.judged_through
-    )
-
-
-def _burns(times: Sequence[datetime], rule: Rule) -> tuple[int, datetime] | None:
-    """Where the last stretch that meets the rule begins, and until when it keeps burning."""
-    need = rule.crashes - 1
-    for first in range(len(times) - rule.crashes, -1, -1):
-        if times[first + need] - times[first] <= rule.within:
-            return first, times[first] + rule.within
-    return None
-
-
-def _first_burning(times: Sequence[datetime], rule: Rule) -> int:
-    """Where the first stretch begins that meets the rule."""
-    need = rule.crashes - 1
-    return next(
-        first
-        for first in range(len(times) - need)
-        if times[first + need] - times[first] <= rule.within
-    )
-
-
-def _open(
-    rule: Rule,
-    group: str,
-    crashes: Sequence[Crash],
-    before: Incident | None,
-    as_of: datetime,
-    policy: Policy,
-) -> Incident | None:
-    """A new episode, where the crashes since the last one meet the rule and it is not over yet."""
-    closed = before.judged_through if before else None
-    fresh = [crash for crash in crashes if closed is None or crash.at > closed]
-    times = [crash.at for crash in fresh]
-    burning = _burns(times, rule)
-    if burning is None:
-        return None
-    just_crossed = times[burning[0] + rule.crashes - 1] > as_of - policy.grace - policy.interval
-    if not just_crossed and burning[1] + rule.quiet_for <= as_of:
-        return None
-    blank = Incident(
-        id=incident_id(rule.name, group),
-        episode=before.episode + 1 if before else 1,
-        rule=rule.name,
-        scope=str(rule.scope),
-        group=group,
-        severity=str(rule.severity),
-        opened_at=as_of,
-        told_at=as_of,
-        first_crash_at=times[_first_burning(times, rule)],
-        last_crash_at=times[-1],
-        burning_until=burning[1],
-        crashes=0,
-    )
-    return _feed(blank, fresh, rule, as_of - policy.grace)
-
-
-def _feed(incident: Incident, crashes: Sequence[Crash], rule: Rule, through: datetime) -> Incident:
-    """The incident with the crashes counted in that came after the last judgement."""
-    since = incident.judged_through
-    own = [crash for crash in crashes if crash.at >= incident.first_crash_at]
-    new = [crash for crash in own if since is None or crash.at > since]
-    burning = _burns([crash.at for crash in own], rule)
-    latest = new[-1] if new else None
-    until = max([incident.burning_until, *(burning[1:] if burning else ())])
-    deployments = Counter(incident.deployments)
-    deployments.update(crash.deployment or crash.flow for crash in new)
-    work_pools = Counter(incident.work_pools)
-    work_pools.update(crash.work_pool for crash in new if crash.work_pool)
-    return replace(
-        incident,
-        severity=str(rule.severity),
-        crashes=incident.crashes + len(new),
-        last_crash_at=max([incident.last_crash_at, *(crash.at for crash in new)]),
-        burning_until=until,
-        deployments=dict(deployments.most_common(NAMES_KEPT)),
-        work_pools=dict(work_pools.most_common(NAMES_KEPT)),
-        sample=redact(latest.message[:10_000])[:SAMPLE_LENGTH] if latest else incident.sample,
-        sample_run_id=latest.flow_run_id if latest else incident.sample_run_id,
-        sample_run_name=latest.flow_run_name if latest else incident.sample_run_name,
-        judged_through=through,
     )
 
 
@@ -293,17 +213,6 @@ def _close(known: dict[str, Incident], policy: Policy, as_of: datetime) -> list[
             known[id_] = resolved
             closed.append(_told(Kind.RESOLVED, resolved, reason, as_of))
     return closed
-
-
-def closing_reason(incident: Incident, rule: Rule | None, as_of: datetime) -> Reason:
-    """Whether an open incident is over, and why or why not."""
-    if rule is None:
-        return Reason.RULE_REMOVED
-    if incident.opened_at < as_of and incident.burning_until + rule.quiet_for <= as_of:
-        return Reason.QUIET_PERIOD_OVER
-    if incident.burning_until <= as_of:
-        return Reason.WAITING_FOR_QUIET
-    return Reason.STILL_BURNING
 
 
 def _told(kind: Kind, incident: Incident, reason: Reason, at: datetime) -> Transition:

@@ -6,13 +6,14 @@ that was killed halfway leaves the old one standing and is simply done again.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.model import Incident, IntervalRecord, Window
+from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window
 
 VERSION = 1
 
@@ -50,6 +51,8 @@ class Ledger:
     counted: tuple[Counted, ...] = ()
     """Oldest first, at most `SERIES_KEPT`."""
     incidents: tuple[Incident, ...] = ()
+    diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
+    """Why recent crashes happened, by mark, without evidence: each is explained once."""
     outbox: tuple[Mapping[str, Any], ...] = ()
     """Events sent by the last cycle, whole, until they are seen in Prefect."""
     registered: str = ""
@@ -100,6 +103,18 @@ def enter(
     )
 
 
+def remember(
+    ledger: Ledger, diagnoses: Mapping[str, Diagnosis], crashes: Iterable[Crash], since: datetime
+) -> Ledger:
+    """The ledger with the diagnoses of the crashes that a later cycle judges again."""
+    kept = {
+        mark(crash.state_id): diagnoses[crash.state_id]
+        for crash in crashes
+        if crash.at >= since and crash.state_id in diagnoses
+    }
+    return replace(ledger, diagnoses=kept)
+
+
 def late(counted: Counted, record: IntervalRecord) -> frozenset[str]:
     """Marks of crashes that the record has and the count of that interval had not."""
     return frozenset(mark(id_) for id_ in record.state_ids) - counted.marks
@@ -121,6 +136,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         "watermark": _text(ledger.watermark),
         "counted": [_counted_json(counted) for counted in ledger.counted],
         "incidents": [incident_state(incident) for incident in ledger.incidents],
+        "diagnoses": _diagnoses_json(ledger.diagnoses),
         "outbox": [dict(event) for event in ledger.outbox],
         "registered": ledger.registered,
         "own_deployments": list(ledger.own_deployments),
@@ -144,6 +160,7 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
         watermark=_time(data["watermark"]),
         counted=tuple(_counted_of(item) for item in data["counted"]),
         incidents=tuple(incident_of(item) for item in data["incidents"]),
+        diagnoses=_diagnoses_of(data.get("diagnoses", [])),
         outbox=tuple(data["outbox"]),
         registered=data["registered"],
         own_deployments=tuple(data["own_deployments"]),
@@ -164,6 +181,32 @@ def incident_of(state: Mapping[str, Any]) -> Incident:
         key: _time(value) if key in times else value for key, value in state.items() if key in known
     }
     return Incident(**values)
+
+
+def _diagnoses_json(diagnoses: Mapping[str, Diagnosis]) -> list[dict[str, str]]:
+    """One item a kind, with the marks of its crashes: 10,000 alike take 130 kB."""
+    kinds: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for mark_, diagnosis in diagnoses.items():
+        kinds[(diagnosis.cause, diagnosis.confidence, diagnosis.fingerprint)].append(mark_)
+    return [
+        {
+            "cause": cause,
+            "confidence": confidence,
+            "fingerprint": fingerprint,
+            "marks": " ".join(sorted(marks)),
+        }
+        for (cause, confidence, fingerprint), marks in kinds.items()
+    ]
+
+
+def _diagnoses_of(items: Iterable[Mapping[str, str]]) -> dict[str, Diagnosis]:
+    return {
+        mark_: Diagnosis(
+            cause=item["cause"], confidence=item["confidence"], fingerprint=item["fingerprint"]
+        )
+        for item in items
+        for mark_ in item["marks"].split()
+    }
 
 
 def _counted_json(counted: Counted) -> dict[str, Any]:

@@ -94,6 +94,21 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Why one crash happened, as far as is known."""
+
+    cause: str
+    """Slug of the cause; `unknown` where no rule fits."""
+    confidence: str
+    fingerprint: str
+    """Cause and normalised message; what makes two crashes the same problem."""
+    evidence: str = ""
+    """The line that proves it, redacted; empty where it was not read again this time."""
+    looked_at: bool = True
+    """False where the run was not looked at, but others of its kind were: their cause is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """All crashes of a window that could be seen, and what could not be."""
 
@@ -183,10 +198,15 @@ class Incident:
     """Crashes that counted towards it so far."""
     deployments: Mapping[str, int] = field(default_factory=dict)
     work_pools: Mapping[str, int] = field(default_factory=dict)
+    causes: Mapping[str, int] = field(default_factory=dict)
+    """Slugs of the crashes' causes, the most frequent first."""
     fingerprint: str = ""
-    cause: str = ""
+    """Empty where its crashes are of several kinds, or nothing was explained yet."""
     sample: str = ""
     """Message of the latest crash, already redacted and shortened."""
+    sample_cause: str = ""
+    evidence: str = ""
+    """The line that proves the sample's cause, redacted."""
     sample_run_id: str = ""
     sample_run_name: str = ""
     reminders: int = 0
@@ -200,6 +220,11 @@ class Incident:
     def is_open(self) -> bool:
         """Whether it has not been resolved yet."""
         return self.resolved_at is None
+
+    @property
+    def cause(self) -> str:
+        """The one cause of its crashes; empty where there are several or none is known."""
+        return next(iter(self.causes)) if len(self.causes) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
