@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench screenshot clean
+.PHONY: demo test test-live lint bench screenshot clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -19,6 +19,9 @@ demo: $(STAMP)  ## real flow runs crash on an embedded server; count, report and
 
 test: $(STAMP)  ## everything that needs Python alone
 	$(BIN)/python -m pytest
+
+test-live: $(STAMP)  ## crashes runs in 35 ways on a real server and explains them; some minutes
+	$(BIN)/python -m pytest -m live tests/live
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from prefect_crash_monitor.policy import DEFAULT_RULES, Policy, Rule
+from prefect_crash_monitor.policy import DEFAULT_RULES, PlannedSilence, Policy, Rule
 from prefect_crash_monitor.render.text import duration
 
 TARGET = Path(__file__).parent / "settings.md"
@@ -57,6 +57,8 @@ def settings_page() -> str:
         rules,
         "",
         *_table(Rule),
+        "\n## A silence\n",
+        *_table(PlannedSilence),
     ]
     return "\n".join(parts) + "\n"
 

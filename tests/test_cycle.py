@@ -267,6 +267,7 @@ def crash_event(flow: str, at: datetime) -> dict[str, Any]:
             "prefect.state-name": "Crashed",
             "prefect.state-type": "CRASHED",
             "prefect.state-message": "late",
+            "prefect.state-timestamp": at.isoformat(),
         },
         "related": [
             {

@@ -33,6 +33,7 @@ class CrashPolicy(Block, Policy):
 from prefect_crash_monitor.blocks import CrashPolicy
 
 CrashPolicy(receiver="slack-webhook/data-alerts").save("default", overwrite=True)
+crash_policy = CrashPolicy.load("BLOCK_NAME")
 ```"""
 
     def policy(self) -> Policy:

@@ -6,18 +6,23 @@ Exit codes: 0 done, 2 bad usage or input, 3 the Prefect API gave no usable answe
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Coroutine, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from prefect_crash_monitor import __version__
-from prefect_crash_monitor.errors import BadInput, MonitorError
+from prefect_crash_monitor.answering import (
+    Json,
+    PolicyName,
+    errors,
+    run_to_its_end,
+    show,
+    time_of,
+)
+from prefect_crash_monitor.cli_silence import add_silence_commands
 
 # What needs Prefect is imported by the command that needs it: importing it takes a second.
 
@@ -29,11 +34,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
-PolicyName = Annotated[
-    str, typer.Option("--policy", help="Name of the crash-policy block to work by.")
-]
-Answer = TypeVar("Answer")
+
+class By(StrEnum):
+    """What a count can be broken down by in addition, at a price."""
+
+    CAUSE = "cause"
 
 
 @app.command()
@@ -44,9 +49,9 @@ def init(
     """Write the deployable project: prefect.yaml, flows/ and blocks/."""
     from prefect_crash_monitor.project import write_project
 
-    with _errors():
+    with errors():
         written = [str(path) for path in write_project(directory)]
-    _show({"written": written}, as_json, lambda answer: "\n".join(answer["written"]))
+    show({"written": written}, as_json, lambda answer: "\n".join(answer["written"]))
 
 
 @app.command()
@@ -54,7 +59,7 @@ def demo(as_json: Json = False) -> None:
     """Watch real flow runs crash on an embedded server, be counted, and be told of."""
     from prefect_crash_monitor.demo import run_demo
 
-    with _errors():
+    with errors():
         raise typer.Exit(run_demo(as_json=as_json))
 
 
@@ -62,14 +67,21 @@ def demo(as_json: Json = False) -> None:
 def count(
     since: Annotated[str, typer.Option(help="Start of the window, ISO 8601 with an offset.")],
     until: Annotated[str, typer.Option(help="End of the window, not included.")],
+    by: Annotated[
+        By | None, typer.Option(help="Count by cause as well; that reads logs, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count the crashes of a window; reads only."""
     from prefect_crash_monitor.commands import count_window
     from prefect_crash_monitor.render.terminal import count_text
 
-    answer = _run(lambda: count_window(_time(since, "--since"), _time(until, "--until")))
-    _show(answer, as_json, count_text)
+    def work() -> Coroutine[Any, Any, dict[str, Any]]:
+        span = time_of(since, "--since"), time_of(until, "--until")
+        return count_window(*span, by_cause=by is By.CAUSE)
+
+    answer = run_to_its_end(work)
+    show(answer, as_json, count_text)
 
 
 @app.command()
@@ -78,7 +90,49 @@ def run(policy: PolicyName = "default", as_json: Json = False) -> None:
     from prefect_crash_monitor.commands import run_once
     from prefect_crash_monitor.render.terminal import cycle_text
 
-    _show(_run(lambda: run_once(policy)), as_json, cycle_text)
+    show(run_to_its_end(lambda: run_once(policy)), as_json, cycle_text)
+
+
+@app.command()
+def explain(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN_OR_FILE...", help="Flow runs' ids, or files by `capture`."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Explain why runs crashed, and what to do; captured files need no server."""
+    from prefect_crash_monitor.bundles import bundles_of
+    from prefect_crash_monitor.explain import evidence_of_bundle
+    from prefect_crash_monitor.explain import explain as explained
+    from prefect_crash_monitor.render.terminal import explanations_text
+
+    with errors():
+        bundles = bundles_of(what, _captured)
+    _notes(bundles)
+    answer = [explained(evidence_of_bundle(bundle)).to_json() for bundle in bundles]
+    show(answer, as_json, explanations_text)
+
+
+@app.command()
+def capture(
+    run: Annotated[str, typer.Argument(help="A flow run's id.")],
+    output: Annotated[Path | None, typer.Option(help="A new file to write it to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Capture all evidence about a run, without its secrets, to explain it elsewhere."""
+    from prefect_crash_monitor.bundles import must_be_new, run_id_of, write_bundle
+    from prefect_crash_monitor.render.terminal import bundle_text, written_text
+
+    with errors():
+        run_id = run_id_of(run)
+        if output:
+            must_be_new(output)
+        (bundle,) = _captured([run_id])
+        if output:
+            write_bundle(output, bundle)
+    _notes([bundle])
+    show(bundle, as_json, written_text(output) if output else bundle_text)
 
 
 @app.command()
@@ -92,10 +146,10 @@ def register(
     from prefect_crash_monitor.commands import register_now
     from prefect_crash_monitor.render.terminal import registration_text
 
-    answer, warnings = _run(lambda: register_now(policy, remove=remove, dry_run=dry_run))
+    answer, warnings = run_to_its_end(lambda: register_now(policy, remove=remove, dry_run=dry_run))
     for warning in warnings:
         typer.echo(warning, err=True)
-    _show(answer, as_json, registration_text)
+    show(answer, as_json, registration_text)
 
 
 @app.command()
@@ -104,7 +158,7 @@ def incidents(policy: PolicyName = "default", as_json: Json = False) -> None:
     from prefect_crash_monitor.commands import open_incidents
     from prefect_crash_monitor.render.terminal import incidents_text
 
-    _show(_run(lambda: open_incidents(policy)), as_json, incidents_text)
+    show(run_to_its_end(lambda: open_incidents(policy)), as_json, incidents_text)
 
 
 @app.callback(invoke_without_command=True)
@@ -117,41 +171,19 @@ def version(
         raise typer.Exit
 
 
-def _run(work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
-    with _errors():
-        return asyncio.run(work())
+def _captured(run_ids: Sequence[str]) -> list[dict[str, Any]]:
+    from prefect_crash_monitor.commands import capture_runs
+
+    return asyncio.run(capture_runs(run_ids))
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Every error of ours becomes one line on stderr and its exit code."""
-    try:
-        yield
-    except MonitorError as error:
-        _fail(error)
+def _notes(bundles: Sequence[Mapping[str, Any]]) -> None:
+    """Says on stderr what a capture left out."""
+    from prefect_crash_monitor.render.terminal import notes_of
+
+    for bundle in bundles:
+        for note in notes_of(bundle):
+            typer.echo(f"note: {note}", err=True)
 
 
-def _fail(error: MonitorError) -> NoReturn:
-    typer.echo(f"crash-monitor: {error}", err=True)
-    raise typer.Exit(error.exit_code) from error
-
-
-def _show(answer: Any, as_json: bool, text: Callable[[Any], str]) -> None:
-    """The answer, for a program on one line or for a person."""
-    if as_json:
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        typer.echo(text(answer))
-
-
-def _time(text: str, option: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput(f"{option}: {text!r} is no ISO 8601 time, as {EXAMPLE}.") from error
-    if moment.tzinfo is None:
-        raise BadInput(f"{option}: {text!r} has no offset; write it as {EXAMPLE}.")
-    return moment.astimezone(UTC)
-
-
-EXAMPLE = "2026-11-24T12:00:00+00:00"
+add_silence_commands(app)

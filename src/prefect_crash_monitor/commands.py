@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect.settings import PREFECT_UI_URL
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.count import count, record_json
+from prefect_crash_monitor.api import Api, open_api
+from prefect_crash_monitor.bundles import Bundle
+from prefect_crash_monitor.capture import capture_bundle
+from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.events import incident_json
-from prefect_crash_monitor.model import Window
+from prefect_crash_monitor.model import Diagnosis, Observation, Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.registration import register
 from prefect_crash_monitor.settings import load_settings
+from prefect_crash_monitor.silence_store import SilenceStore
+from prefect_crash_monitor.silences import Silence, planned
+from prefect_crash_monitor.silences import to_json as silence_json
 from prefect_crash_monitor.store import LedgerStore
 
 
-async def count_window(since: datetime, until: datetime) -> dict[str, Any]:
-    """The crashes of `[since, until)`, and how many requests that took.
+async def count_window(
+    since: datetime, until: datetime, *, by_cause: bool = False
+) -> dict[str, Any]:
+    """The crashes of `[since, until)`, by cause where asked for, and how many requests it took.
 
     Raises:
         BadInput: a reversed or empty window, or one that begins in the future.
@@ -35,8 +43,28 @@ async def count_window(since: datetime, until: datetime) -> dict[str, Any]:
     window = Window(since, until)
     async with open_api() as api:
         observation = await observe(api, window, now=now, settle=Policy().settle)
-        record = count(observation, window, counted_at=now)
+        diagnoses = await _diagnoses(api, observation) if by_cause else None
+        record = count(observation, window, counted_at=now, diagnoses=diagnoses)
         return record_json(record) | {"requests": api.requests}
+
+
+async def _diagnoses(api: Api, observation: Observation) -> Mapping[str, Diagnosis]:
+    """Why each of the crashes happened, as far as a cycle would find out."""
+    from prefect_crash_monitor.explaining import explain_crashes
+
+    crashes = [crash for crash in observation.crashes if not is_own(crash)]
+    explained = await explain_crashes(api, crashes, {}, settled_before=observation.window.start)
+    return explained.diagnoses
+
+
+async def capture_runs(run_ids: Sequence[str]) -> list[Bundle]:
+    """The evidence on each of these runs, without secrets.
+
+    Raises:
+        BadInput: an id that is no flow run's.
+    """
+    async with open_api() as api:
+        return [await capture_bundle(api, run_id, datetime.now(UTC)) for run_id in run_ids]
 
 
 async def run_once(policy: str) -> dict[str, Any]:
@@ -65,3 +93,35 @@ async def open_incidents(policy: str) -> list[dict[str, Any]]:
     async with open_api() as api:
         ledger = await LedgerStore(api, policy).read(datetime.now(UTC))
         return [incident_json(incident) for incident in ledger.incidents if incident.is_open]
+
+
+async def add_silence(policy: str, silence: Silence, now: datetime) -> list[dict[str, Any]]:
+    """Stores a silence; all that are not over yet."""
+    if silence.until <= now:
+        raise BadInput(f"The silence would be over already: it ends {silence.until.isoformat()}.")
+    async with open_api() as api:
+        await SilenceStore(api, policy).add(silence, now)
+        return await _silences(api, policy, now)
+
+
+async def list_silences(policy: str, now: datetime) -> list[dict[str, Any]]:
+    """All silences that are not over yet."""
+    async with open_api() as api:
+        return await _silences(api, policy, now)
+
+
+async def remove_silence(policy: str, silence_id: str, now: datetime) -> list[dict[str, Any]]:
+    """Ends a silence; those that are left."""
+    async with open_api() as api:
+        settings = await load_settings(api, policy)
+        if silence_id in {silence.id for silence in planned(settings.policy)}:
+            raise BadInput(f"Silence {silence_id} stands in the policy: remove it there.")
+        await SilenceStore(api, policy).remove(silence_id)
+        return await _silences(api, policy, now)
+
+
+async def _silences(api: Api, policy: str, now: datetime) -> list[dict[str, Any]]:
+    settings = await load_settings(api, policy)
+    stored = await SilenceStore(api, policy).read(now)
+    current = [silence for silence in planned(settings.policy) if silence.until > now]
+    return [silence_json(silence) for silence in (*current, *stored)]

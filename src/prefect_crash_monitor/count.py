@@ -11,6 +11,7 @@ from prefect_crash_monitor.model import (
     OWN_FLOWS,
     OWN_TAG,
     Crash,
+    Diagnosis,
     Fate,
     IntervalRecord,
     Observation,
@@ -44,12 +45,16 @@ def count(
     counted_at: datetime,
     own_deployments: Collection[str] = (),
     revision: int = 0,
+    diagnoses: Mapping[str, Diagnosis] | None = None,
 ) -> IntervalRecord:
-    """The record of one window within the observed one.
+    """The record of one window within the observed one; by cause only where `diagnoses` are given.
 
     A gap of the observation is a gap of each record made of it: which of its windows is short
     cannot be known.
     """
+    groupings = dict(GROUPINGS)
+    if diagnoses is not None:
+        groupings["cause"] = lambda crash: diagnoses[crash.state_id].cause
     inside = [crash for crash in observation.crashes if crash.at in window]
     ours = [crash for crash in inside if not is_own(crash, own_deployments)]
     fates = Counter(observation.outcomes[crash.state_id].fate for crash in ours)
@@ -62,7 +67,7 @@ def count(
         in_process_subflows=sum(crash.in_process for crash in ours),
         monitor_crashed=len(inside) - len(ours),
         sources={source: sources[source] for source in Source},
-        by={name: dict(Counter(map(of, ours)).most_common()) for name, of in GROUPINGS.items()},
+        by={name: dict(Counter(map(of, ours)).most_common()) for name, of in groupings.items()},
         state_ids=tuple(crash.state_id for crash in ours),
         revision=revision,
     )

@@ -6,17 +6,19 @@ which anyone may choose.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.event_pages import read_events
+from prefect_crash_monitor.event_pages import LONGEST_QUERY, read_events
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.model import Crash, Window
-from prefect_crash_monitor.reading import crash_of_event, moment, whole_answer
+from prefect_crash_monitor.reading import crash_of_event, is_doubtful, moment, whole_answer
 from prefect_crash_monitor.windows import TICK
+
+HEARTBEAT = "prefect.flow-run.heartbeat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class CrashEvents:
     """What the server says there are."""
     seen: int
     """Distinct events read, with those that only imitate a flow run's."""
+    doubtful: frozenset[str] = frozenset()
+    """State ids of crashes whose event is not as Prefect's own; a run's history decides."""
 
     @property
     def agree(self) -> bool:
@@ -40,20 +44,39 @@ async def read_crash_events(
 ) -> CrashEvents:
     """All crash events of a window, optionally only those of some flow runs."""
     ids = tuple(flow_run_ids)
-    reading = await read_events(api, window, lambda span: state_events(span, [CRASHED], ids))
+    span = await _inhabited(api, window)
+    if span is None:
+        return CrashEvents(crashes=(), total=0, seen=0)
+    reading = await read_events(api, span, lambda part: state_events(part, [CRASHED], ids))
     with whole_answer("crash events"):
         crashes = [crash_of_event(event) for event in reading.events.values()]
+        doubtful = frozenset(id_ for id_, event in reading.events.items() if is_doubtful(event))
     inside = [crash for crash in crashes if crash is not None and crash.at in window]
     inside.sort(key=lambda crash: (crash.at, crash.state_id))
-    return CrashEvents(crashes=tuple(inside), total=reading.total, seen=len(reading.events))
+    return CrashEvents(
+        crashes=tuple(inside), total=reading.total, seen=len(reading.events), doubtful=doubtful
+    )
 
 
-async def first_event_at(api: Api, window: Window) -> datetime | None:
-    """When the earliest flow run event of a window occurred."""
-    body = {"filter": flow_run_events(window), "limit": 1}
-    page = await api.post("/events/filter", body)
+async def _inhabited(api: Api, window: Window) -> Window | None:
+    """The window from its first event on, so that one of many years costs no request a day."""
+    if window.length <= LONGEST_QUERY:
+        return window
+    first = await first_event_at(api, flow_run_events(window))
+    return None if first is None else Window(max(first, window.start), window.end)
+
+
+async def first_event_at(api: Api, filter_: Mapping[str, Any]) -> datetime | None:
+    """When the earliest event that matches occurred."""
+    page = await api.post("/events/filter", {"filter": filter_, "limit": 1})
     with whole_answer("the earliest event"):
         return moment(page["events"][0]["occurred"]) if page["events"] else None
+
+
+def transitions(window: Window) -> dict[str, Any]:
+    """The filter for changes of state, whose retention is one: signs of life may be kept longer."""
+    filter_ = flow_run_events(window)
+    return filter_ | {"event": {**filter_["event"], "exclude_name": [HEARTBEAT]}}
 
 
 def flow_run_events(window: Window) -> dict[str, Any]:

@@ -15,34 +15,27 @@ from typing import Any
 from prefect_crash_monitor import metric
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.corrections import correctable, corrections, in_words
-from prefect_crash_monitor.count import count, is_own, record_json
+from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.events import incident_event, incident_json, interval_event
+from prefect_crash_monitor.explaining import Explained
 from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
-from prefect_crash_monitor.ledger import Ledger, enter
-from prefect_crash_monitor.model import (
-    Crash,
-    Incident,
-    IntervalRecord,
-    Kind,
-    Observation,
-    Transition,
-    Window,
-)
+from prefect_crash_monitor.ledger import Ledger, enter, remember
+from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition, Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.own_runs import Place, free_stranded
-from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.publish import (
     prune_artifacts,
     publish_artifacts,
     send,
     send_undelivered,
 )
-from prefect_crash_monitor.recoveries import date_recoveries
-from prefect_crash_monitor.registering import register_if_changed
+from prefect_crash_monitor.registering import Registered, register_if_changed
 from prefect_crash_monitor.render.notification import notification
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
+from prefect_crash_monitor.seen import Seen, see
 from prefect_crash_monitor.settings import Settings
+from prefect_crash_monitor.silences import Silence, active, silenced
 from prefect_crash_monitor.store import LedgerStore
 from prefect_crash_monitor.windows import Due, due
 
@@ -79,29 +72,24 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         ApiTrouble: nothing is lost, the next cycle does this one's work.
         UnsuitableBlock: a receiver cannot be used; counted and remembered all the same.
     """
-    store = LedgerStore(api, settings.name)
+    policy, store = settings.policy, LedgerStore(api, settings.name)
     ledger = _with_own_deployment(await store.read(now), place)
-    plan = due(ledger.watermark, now, settings.policy)
+    plan = due(ledger.watermark, now, policy)
     if not plan.windows:
         return await _already_counted(api, ledger, settings, now)
-    await free_stranded(api, place, settings.policy, now)
+    await free_stranded(api, place, policy, now)
     await send_undelivered(api, ledger.outbox)
 
-    observation = await _observe(api, ledger, plan, settings.policy, now)
-    records, corrected = _count(observation, ledger, plan, settings.policy, now)
-    judgement = _judge(observation, ledger, plan, settings.policy)
-    registered = await register_if_changed(api, settings.policy, settings.name, ledger.registered)
-    result = Result(
-        record=records[-1],
-        records=records,
-        judgement=judgement,
-        notices=(*settings.notices, *registered.notices, *_left_out(plan), *corrected),
-    )
-    ledger = replace(ledger, incidents=judgement.incidents, registered=registered.digest)
-    ledger = enter(ledger, records, horizon=_horizon(plan, settings.policy), now=now)
-    outbox = await _tell(api, result, observation, ledger, settings, place)
-    await store.write(replace(ledger, outbox=outbox))
-    metric.add_crashes(_new(observation, plan, ledger.own_deployments))
+    seen = await see(api, ledger, plan, policy, settings.name, now)
+    records, corrected = _count(seen)
+    judgement = _judge(seen)
+    registered = await register_if_changed(api, policy, settings.name, ledger.registered)
+    notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
+    result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
+    after = _remembered(seen, result, registered)
+    outbox = await _tell(api, seen, result, after, settings.name, place)
+    await store.write(replace(after, outbox=outbox))
+    metric.add_crashes(seen.new)
     if registered.error is not None:
         raise registered.error
     return result
@@ -120,97 +108,123 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
     )
 
 
-async def _observe(
-    api: Api, ledger: Ledger, plan: Due, policy: Policy, now: datetime
-) -> Observation:
-    """The intervals that are due, with the history that rules and late events need."""
-    first, end = plan.windows[0].start, plan.windows[-1].end
-    horizon = [counted.window.start for counted in correctable(ledger, _horizon(plan, policy))]
-    history = min([first - policy.lookback, *horizon])
-    observation = await observe(api, Window(history, end), now=now, settle=policy.settle)
-    return await date_recoveries(api, observation, policy.grace)
-
-
-def _count(
-    observation: Observation, ledger: Ledger, plan: Due, policy: Policy, now: datetime
-) -> tuple[tuple[IntervalRecord, ...], tuple[str, ...]]:
+def _count(seen: Seen) -> tuple[tuple[IntervalRecord, ...], tuple[str, ...]]:
     """The records of what is due, after corrected earlier ones; and the corrections in words."""
 
     def recount(window: Window) -> IntervalRecord:
-        return count(observation, window, counted_at=now, own_deployments=ledger.own_deployments)
+        return count(
+            seen.observation,
+            window,
+            counted_at=seen.now,
+            own_deployments=seen.ledger.own_deployments,
+            diagnoses=seen.explained.diagnoses,
+        )
 
-    earlier = correctable(ledger, _horizon(plan, policy))
+    earlier = correctable(seen.ledger, seen.late_horizon)
     revised = corrections(earlier, recount)
     before = {counted.window: counted for counted in earlier}
     words = tuple(in_words(record, before[record.window]) for record in revised)
-    return (*revised, *(recount(window) for window in plan.windows)), words
+    return (*revised, *(recount(window) for window in seen.plan.windows)), words
 
 
-def _judge(observation: Observation, ledger: Ledger, plan: Due, policy: Policy) -> Judgement:
+def _judge(seen: Seen) -> Judgement:
     """The judgement at the end of each interval, in order, and the reminders at the last."""
-    crashes = [c for c in observation.crashes if not is_own(c, ledger.own_deployments)]
-    incidents: Sequence[Incident] = ledger.incidents
+    policy, why = seen.policy, seen.explained.diagnoses
+    incidents: Sequence[Incident] = seen.ledger.incidents
     transitions: list[Transition] = []
-    for window in plan.windows:
+    for window in seen.plan.windows:
         since = window.start - policy.lookback
-        recent = [crash for crash in crashes if since <= crash.at < window.end]
-        judgement = judge(recent, observation.outcomes, incidents, policy, window.end)
+        recent = [crash for crash in seen.crashes if since <= crash.at < window.end]
+        hushed = silenced(recent, why, active(seen.silences, window.end))
+        judgement = judge(
+            recent, seen.observation.outcomes, incidents, policy, window.end, why, hushed
+        )
         incidents = judgement.incidents
         transitions += judgement.transitions
     told = as_it_is_now(transitions, incidents)
     judged = Judgement(incidents=tuple(incidents), transitions=told)
-    return remind(judged, policy, plan.windows[-1].end)
+    return remind(judged, policy, seen.end, seen.silences)
+
+
+def _remembered(seen: Seen, result: Result, registered: Registered) -> Ledger:
+    """The ledger as the next cycle is to find it, but for what is still to be told."""
+    ledger = replace(
+        seen.ledger, incidents=result.judgement.incidents, registered=registered.digest
+    )
+    ledger = enter(ledger, result.records, horizon=seen.late_horizon, now=seen.now)
+    judged_again = seen.end - seen.policy.lookback
+    return remember(ledger, seen.explained.diagnoses, seen.crashes, judged_again)
 
 
 async def _tell(
-    api: Api,
-    result: Result,
-    observation: Observation,
-    ledger: Ledger,
-    settings: Settings,
-    place: Place,
+    api: Api, seen: Seen, result: Result, after: Ledger, monitor: str, place: Place
 ) -> tuple[Mapping[str, Any], ...]:
     """Publishes events and artifacts; returns the events, to be looked for by the next cycle."""
-    monitor, now = settings.name, result.record.counted_at
-    events = [interval_event(record, monitor=monitor, now=now) for record in result.records]
+    events = [interval_event(record, monitor=monitor, now=seen.now) for record in result.records]
     for transition in result.judgement.transitions:
         text = notification(transition, ui_url=place.ui_url, monitor=monitor)
-        events.append(incident_event(transition, text, monitor=monitor, now=now))
+        events.append(incident_event(transition, text, monitor=monitor, now=seen.now))
     await send(api, events)
-    counted = [window for record in result.records for window in [record.window]]
-    crashes = tuple(c for c in observation.crashes if any(c.at in w for w in counted))
-    report = Report(
-        monitor=monitor,
-        as_of=now,
-        records=result.records,
-        crashes=crashes,
-        outcomes=observation.outcomes,
-        series=tuple((c.window, c.crashed, c.complete) for c in ledger.counted),
-        open_incidents=result.judgement.open,
-        resolved=tuple(t.incident for t in result.judgement.transitions if t.kind is Kind.RESOLVED),
-        notices=result.notices,
-        ui_url=place.ui_url,
-    )
+    report = _report(seen, result, after, monitor, place)
     await publish_artifacts(
         api,
         report=render_report(report),
         headline=headline(report),
-        rows=crash_rows(crashes, observation.outcomes, limit=settings.policy.rows_shown),
+        rows=crash_rows(
+            report.crashes, report.outcomes, report.diagnoses, limit=seen.policy.rows_shown
+        ),
         flow_run_id=place.flow_run_id,
     )
-    await prune_artifacts(api, keep=settings.policy.reports_kept)
+    await prune_artifacts(api, keep=seen.policy.reports_kept)
     return tuple(event.body() for event in events)
 
 
-def _new(observation: Observation, plan: Due, own_deployments: Sequence[str]) -> list[Crash]:
-    """The crashes counted for the first time, without the monitor's own."""
-    span = Window(plan.windows[0].start, plan.windows[-1].end)
-    return [c for c in observation.crashes if c.at in span and not is_own(c, own_deployments)]
+def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Place) -> Report:
+    """What the report says; its crashes are those of the intervals counted now."""
+    counted = [record.window for record in result.records]
+    resolved = (t.incident for t in result.judgement.transitions if t.kind is Kind.RESOLVED)
+    return Report(
+        monitor=monitor,
+        as_of=seen.now,
+        records=result.records,
+        crashes=tuple(c for c in seen.crashes if any(c.at in window for window in counted)),
+        outcomes=seen.observation.outcomes,
+        diagnoses=seen.explained.diagnoses,
+        series=tuple((c.window, c.crashed, c.complete) for c in after.counted),
+        open_incidents=result.judgement.open,
+        resolved=tuple(resolved),
+        notices=result.notices,
+        ui_url=place.ui_url,
+    )
 
 
-def _horizon(plan: Due, policy: Policy) -> datetime:
-    """How far back late events still correct a record."""
-    return plan.windows[0].start - policy.late_horizon
+def _remarks(seen: Seen) -> tuple[str, ...]:
+    """What a reader must know of this cycle's view: what was left out, sampled, silenced."""
+    return (
+        *_left_out(seen.plan),
+        *_sampled(seen.explained),
+        *(_silence_in_words(silence, seen) for silence in active(seen.silences, seen.end)),
+    )
+
+
+def _silence_in_words(silence: Silence, seen: Seen) -> str:
+    matched = silenced(seen.new, seen.explained.diagnoses, [silence])
+    what = ", ".join(f"{field} {pattern}" for field, pattern in silence.matcher.items())
+    author = f" ({silence.author})" if silence.author else ""
+    return (
+        f"Silenced until {silence.until.isoformat()}: {what}; {silence.reason}{author}. "
+        f"{len(matched)} of the crashes counted now; they are counted, but open no incident."
+    )
+
+
+def _sampled(explained: Explained) -> tuple[str, ...]:
+    if explained.looked_at >= explained.unclear:
+        return ()
+    notice = (
+        f"Of {explained.unclear} crashes whose message tells no cause {explained.looked_at} were "
+        "looked at; the others are given the cause of those like them, where that is one."
+    )
+    return (notice,)
 
 
 def _left_out(plan: Due) -> tuple[str, ...]:

@@ -2,22 +2,21 @@
 
 Prefect 3.8 pages by plain offset without a tie-break and freezes the total at the first page, so
 pages are made of time instead: each read begins where the last one ended, and what is known
-already is dropped by id.
+already is dropped by id. What happened at one time is read run by run.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.reading import moment, whole_answer
+from prefect_crash_monitor.reading import moment, rows, whole_answer
 from prefect_crash_monitor.windows import TICK, equal_parts
 
 PAGE = 50
@@ -94,7 +93,7 @@ class _Reader:
 
     async def _read_span(self, span: Window) -> int:
         """Reads a span, cutting it up as long as it holds much; returns its first total."""
-        page = await self._page(span)
+        page = await self._page(self._filter_of(span))
         total = int(page["total"])
         if total > SLICE_TOTAL and span.length > TICK * 1_000:
             slices = equal_parts(span, ceil(total / SLICE_TOTAL) + 1)
@@ -106,37 +105,47 @@ class _Reader:
     async def _read_on(self, span: Window, page: Mapping[str, Any]) -> None:
         """The rest of a span, each page beginning at the time at which the last one ended."""
         while len(page["events"]) == PAGE:
-            last = moment(page["events"][-1]["occurred"])
-            if last == moment(page["events"][0]["occurred"]):
-                await self._read_instant(page)
+            first, last = (moment(page["events"][at]["occurred"]) for at in (0, -1))
+            if last == first:
+                await self._read_instant(last)
                 last += TICK
             if last >= span.end:
                 return
-            page = await self._page(Window(last, span.end))
+            page = await self._page(self._filter_of(Window(last, span.end)))
 
-    async def _read_instant(self, page: Mapping[str, Any]) -> None:
-        """More than a page of events at the very same time: only Prefect's own tokens help."""
-        instant = page["events"][0]["occurred"]
-        while (link := page.get("next_page")) and page["events"][-1]["occurred"] == instant:
-            # The link's host is the server's idea of itself, wrong behind a proxy: take the token.
-            token = parse_qs(urlsplit(link).query)["page-token"][0]
-            async with self._turns:
-                page = await self._api.get("/events/filter/next", {"page-token": token})
-            self._keep(page)
+    async def _read_instant(self, at: datetime) -> None:
+        """More than a page of events at the very same time, as a change of many runs at once makes.
 
-    async def _page(self, span: Window) -> Mapping[str, Any]:
-        body = {"filter": self._filter_of(span), "limit": PAGE}
+        Read run by run: within one time PostgreSQL's offsets skip some and repeat others.
+        """
+        filter_ = self._filter_of(Window(at, at + TICK))
         async with self._turns:
-            page: Mapping[str, Any] = await self._api.post("/events/filter", body)
-        self._keep(page)
+            answer = await self._api.post("/events/count-by/resource", {"filter": filter_})
+        with whole_answer("events by flow run"):
+            ids = sorted({item["value"] for item in rows(answer, "events by flow run")})
+        parts = [ids[index : index + PAGE] for index in range(0, len(ids), PAGE)]
+        await asyncio.gather(*(self._read_resources(filter_, part) for part in parts))
+
+    async def _read_resources(self, filter_: Mapping[str, Any], ids: Sequence[str]) -> None:
+        """The events of some resources; of fewer at once where each has several."""
+        of_these = {**filter_, "resource": {**filter_.get("resource", {}), "id": list(ids)}}
+        page = await self._page(of_these)
+        if int(page["total"]) > PAGE and len(ids) > 1:
+            half = len(ids) // 2
+            await self._read_resources(filter_, ids[:half])
+            await self._read_resources(filter_, ids[half:])
+
+    async def _page(self, filter_: Mapping[str, Any]) -> Mapping[str, Any]:
+        async with self._turns:
+            answer = await self._api.post("/events/filter", {"filter": filter_, "limit": PAGE})
+        page: Mapping[str, Any] = answer
+        with whole_answer("events"):
+            int(page["total"])
+            for event in page["events"]:
+                moment(event["occurred"])
+                self._found[event["id"]] = event
         return page
 
     async def _count(self, span: Window) -> int:
         async with self._turns:
             return await count_events(self._api, self._filter_of(span))
-
-    def _keep(self, page: Mapping[str, Any]) -> None:
-        with whole_answer("events"):
-            int(page["total"])
-            for event in page["events"]:
-                self._found[event["id"]] = event

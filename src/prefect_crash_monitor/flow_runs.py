@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.event_pages import IN_FLIGHT
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.reading import whole_answer
+from prefect_crash_monitor.reading import moment, rows, whole_answer
 from prefect_crash_monitor.windows import TICK
 
 PAGE = 200
 """Most flow runs that Prefect gives at once."""
+
+OVERLAP = 20
+"""Flow runs read again with the next page: so many may be retried meanwhile and leave the list
+without moving others past us."""
 
 CHANGED_TYPES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED", "CRASHED", "CANCELLING", "PAUSED"]
 
@@ -47,7 +52,7 @@ async def runs_by_id(api: Api, ids: Collection[str]) -> dict[str, Json]:
 
     async def read(chunk: Sequence[str]) -> list[Json]:
         body = {"flow_runs": {"id": {"any_": chunk}}, "limit": PAGE, "sort": "ID_DESC"}
-        return list(await api.post("/flow_runs/filter", body))
+        return rows(await api.post("/flow_runs/filter", body), "flow runs")
 
     found = await side_by_side(read, chunks)
     with whole_answer("flow runs"):
@@ -66,8 +71,8 @@ async def crashed_runs_except(api: Api, window: Window, seen: Collection[str]) -
     offset = 0
     while len(page) == PAGE:
         body = {"flow_runs": filter_, "limit": PAGE, "sort": "ID_DESC", "offset": offset}
-        page = await api.post("/flow_runs/filter", body)
-        offset += PAGE
+        page = rows(await api.post("/flow_runs/filter", body), "crashed flow runs")
+        offset += PAGE - OVERLAP
         with whole_answer("crashed flow runs"):
             found |= {run["id"]: run for run in page}
     return list(found.values())
@@ -80,19 +85,39 @@ async def count_changed(api: Api, window: Window) -> int:
     return await _count(api, filter_)
 
 
-async def count_changed_except(api: Api, window: Window, known: Collection[str]) -> int:
-    """Runs that really started or ended in the window, without some that are known."""
+async def any_changed_except(api: Api, window: Window, known: Collection[str]) -> bool:
+    """Whether runs really started or ended in the window, beside some that are known."""
     # One operator per sub-filter: any_ and not_any_ together are ignored (Prefect 3.8.8).
     others = {"id": {"not_any_": sorted(known)}, "state": {"type": {"any_": CHANGED_TYPES}}}
     ended = await _count(api, {"end_time": within(window), **others})
-    return ended or await _count(api, {"start_time": within(window), **others})
+    return ended > 0 or await _count(api, {"start_time": within(window), **others}) > 0
+
+
+async def any_changed_before(api: Api, end: datetime, known: Collection[str]) -> bool:
+    """Whether runs really started at any time before, beside some that are known."""
+    started = {"start_time": {"before_": (end - TICK).isoformat()}}
+    others = {"id": {"not_any_": sorted(known)}, "state": {"type": {"any_": CHANGED_TYPES}}}
+    return await _count(api, {**started, **others}) > 0
 
 
 async def crashed_states(api: Api, run_id: str) -> list[Json]:
-    """All states of type CRASHED that a run ever had; empty where the run is deleted."""
-    states = await api.get("/flow_run_states/", {"flow_run_id": run_id})
+    """All states of type CRASHED that a run ever had, each with the attempts begun by then.
+
+    Empty where the run is deleted.
+    """
+    states = rows(await api.get("/flow_run_states/", {"flow_run_id": run_id}), "states")
     with whole_answer("states of a flow run"):
-        return [state for state in states if state["type"] == CRASHED]
+        begun = [moment(state["timestamp"]) for state in states if state["type"] == "RUNNING"]
+        return [
+            {**state, "run_count": sum(at < moment(state["timestamp"]) for at in begun)}
+            for state in states
+            if state["type"] == CRASHED
+        ]
+
+
+def now_crashed(run: Json) -> bool:
+    """Whether a run is in a CRASHED state."""
+    return bool(run.get("state")) and run["state"].get("type") == CRASHED
 
 
 async def named(api: Api, what: str, ids: Collection[str]) -> dict[str, Json]:
@@ -101,7 +126,7 @@ async def named(api: Api, what: str, ids: Collection[str]) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for at in range(0, len(wanted), PAGE):
         body = {what: {"id": {"any_": wanted[at : at + PAGE]}}, "limit": PAGE}
-        page = await api.post(f"/{what}/filter", body)
+        page = rows(await api.post(f"/{what}/filter", body), what)
         with whole_answer(what):
             found |= {item["id"]: item for item in page}
     return found

@@ -119,18 +119,27 @@ def feed(
 def _with_sample(
     incident: Incident, new: Sequence[Crash], diagnoses: Mapping[str, Diagnosis]
 ) -> Incident:
-    """The latest crash as the one to look at; one with evidence before one without."""
+    """The latest crash as the one to look at; one that is explained before one that is not."""
     if not new:
         return incident
-    told = [c for c in new if c.state_id in diagnoses and diagnoses[c.state_id].evidence]
+    told = [c for c in new if c.state_id in diagnoses and diagnoses[c.state_id].title]
     latest = (told or new)[-1]
-    return replace(
+    sample = replace(
         incident,
         sample=redact(latest.message[:10_000])[:SAMPLE_LENGTH],
-        sample_cause=diagnoses[latest.state_id].cause if latest.state_id in diagnoses else "",
-        evidence=diagnoses[latest.state_id].evidence if told else incident.evidence,
         sample_run_id=latest.flow_run_id,
         sample_run_name=latest.flow_run_name,
+    )
+    if not told:
+        return sample
+    why = diagnoses[latest.state_id]
+    return replace(
+        sample,
+        sample_cause=why.cause,
+        title=why.title,
+        evidence=why.evidence,
+        remedy=why.remedy,
+        command=why.command,
     )
 
 

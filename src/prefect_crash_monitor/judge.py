@@ -8,7 +8,7 @@ clock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -30,6 +30,7 @@ from prefect_crash_monitor.model import (
     Transition,
 )
 from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.silences import Silence, active
 from prefect_crash_monitor.standing import groups_of, standing_crashes
 
 
@@ -53,15 +54,18 @@ def judge(
     policy: Policy,
     as_of: datetime,
     diagnoses: Mapping[str, Diagnosis] = MappingProxyType({}),
+    silenced: Collection[str] = frozenset(),
 ) -> Judgement:
     """What is open at the end of an interval.
 
     `crashes` must reach back `policy.lookback`; the monitor's own runs are not among them.
     Crashes of one fingerprint that meet a rule are one incident, whatever else crashes in the
     group; what only meets it together is one of mixed kinds. Without `diagnoses` all are mixed.
+    Crashes whose state ids are `silenced` open nothing; an open incident counts them in.
     """
     standing = standing_crashes(crashes, outcomes, policy.grace, as_of)
-    court = _Court(policy, as_of, diagnoses, {incident.id: incident for incident in incidents})
+    known = {incident.id: incident for incident in incidents}
+    court = _Court(policy, as_of, diagnoses, known, set(silenced))
     for rule in policy.rules:
         court.hear(rule, standing)
     closed = _close(court.known, policy, as_of)
@@ -80,20 +84,21 @@ class _Court:
         as_of: datetime,
         diagnoses: Mapping[str, Diagnosis],
         known: dict[str, Incident],
+        not_free: set[str],
     ) -> None:
         self.known = known
         self.opened: list[Transition] = []
         self._policy = policy
         self._as_of = as_of
         self._diagnoses = diagnoses
-        self._claimed: set[str] = set()
+        self._not_free = not_free
 
     def hear(self, rule: Rule, standing: Sequence[Crash]) -> None:
         """Judges each group of the rule; its claims bind the rules after it."""
         claims: set[str] = set()
         for group, members in _groups(standing, rule).items():
             claims |= self._hear_group(rule, group, members)
-        self._claimed |= claims
+        self._not_free |= claims
 
     def _hear_group(self, rule: Rule, group: str, members: Sequence[Crash]) -> set[str]:
         """Judges a group; returns the state ids that its incidents have counted in."""
@@ -114,7 +119,7 @@ class _Court:
         if before and before.is_open:
             self.known[id_] = feed(before, crashes, rule, through, self._diagnoses)
         else:
-            free = [crash for crash in crashes if crash.state_id not in self._claimed]
+            free = [crash for crash in crashes if crash.state_id not in self._not_free]
             opened = open_incident(
                 rule, key, free, before, self._as_of, self._policy, self._diagnoses
             )
@@ -146,7 +151,9 @@ def as_it_is_now(
     )
 
 
-def remind(judgement: Judgement, policy: Policy, as_of: datetime) -> Judgement:
+def remind(
+    judgement: Judgement, policy: Policy, as_of: datetime, silences: Sequence[Silence] = ()
+) -> Judgement:
     """The judgement with the reminders that are due, to be asked once a cycle.
 
     Gaps double from `policy.remind_after` up to `policy.remind_at_most`. An incident that only
@@ -154,7 +161,7 @@ def remind(judgement: Judgement, policy: Policy, as_of: datetime) -> Judgement:
     """
     incidents, reminders = [], []
     for incident in judgement.incidents:
-        if reminder_reason(incident, policy, as_of) is not Reason.REMINDER_DUE:
+        if reminder_reason(incident, policy, as_of, silences) is not Reason.REMINDER_DUE:
             incidents.append(incident)
             continue
         told = replace(incident, reminders=incident.reminders + 1, told_at=as_of)
@@ -163,10 +170,14 @@ def remind(judgement: Judgement, policy: Policy, as_of: datetime) -> Judgement:
     return Judgement(incidents=tuple(incidents), transitions=(*judgement.transitions, *reminders))
 
 
-def reminder_reason(incident: Incident, policy: Policy, as_of: datetime) -> Reason:
+def reminder_reason(
+    incident: Incident, policy: Policy, as_of: datetime, silences: Sequence[Silence] = ()
+) -> Reason:
     """Whether an incident is to be reminded of, and why or why not."""
     if not incident.is_open:
         return Reason.QUIET_PERIOD_OVER
+    if any(silence.covers(incident) for silence in active(silences, as_of)):
+        return Reason.SILENCED
     if incident.burning_until <= as_of - policy.grace:
         return Reason.WAITING_FOR_QUIET
     doublings = min(incident.reminders, 30)  # the cap is reached long before

@@ -102,8 +102,13 @@ class Diagnosis:
     confidence: str
     fingerprint: str
     """Cause and normalised message; what makes two crashes the same problem."""
+    title: str = ""
     evidence: str = ""
-    """The line that proves it, redacted; empty where it was not read again this time."""
+    """The line that proves it. Like title, remedy and command it is redacted, and empty where an
+    earlier cycle explained the crash."""
+    remedy: str = ""
+    command: str = ""
+    """The first thing to do, and the command to do it with."""
     looked_at: bool = True
     """False where the run was not looked at, but others of its kind were: their cause is given."""
 
@@ -172,6 +177,7 @@ class Reason(StrEnum):
     REMINDER_DUE = "reminder-due"
     QUIET_PERIOD_OVER = "quiet-period-over"
     WAITING_FOR_QUIET = "waiting-for-quiet"
+    SILENCED = "silenced"
     RULE_REMOVED = "rule-removed"
 
 
@@ -205,8 +211,11 @@ class Incident:
     sample: str = ""
     """Message of the latest crash, already redacted and shortened."""
     sample_cause: str = ""
+    title: str = ""
+    """The sample's cause in words; with its evidence, remedy and command."""
     evidence: str = ""
-    """The line that proves the sample's cause, redacted."""
+    remedy: str = ""
+    command: str = ""
     sample_run_id: str = ""
     sample_run_name: str = ""
     reminders: int = 0

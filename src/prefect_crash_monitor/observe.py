@@ -6,63 +6,76 @@ says why; it is never just a low number.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.coverage import is_old, uncovered, unread_span
 from prefect_crash_monitor.crash_events import (
     CrashEvents,
     first_event_at,
-    flow_run_events,
     read_crash_events,
+    transitions,
 )
-from prefect_crash_monitor.event_pages import count_events
+from prefect_crash_monitor.errors import Failing, NotThere
 from prefect_crash_monitor.fates import CRASHED, RunNow, fates
 from prefect_crash_monitor.flow_runs import (
     Json,
+    any_changed_before,
     count_changed,
-    count_changed_except,
+    crashed_states,
     runs_by_id,
+    side_by_side,
 )
-from prefect_crash_monitor.lost_events import Lost, find_unseen_attempts, find_unseen_runs
+from prefect_crash_monitor.histories import HISTORIES_READ, latest_crashes, settle_doubts
+from prefect_crash_monitor.lost_events import Lost, find_unseen_runs
 from prefect_crash_monitor.model import Crash, Observation, Window
 from prefect_crash_monitor.reading import run_now
 
-RETENTION_CHECKED_FROM = timedelta(hours=3)
-"""Windows that begin longer ago are checked for events that Prefect has already deleted."""
-
-QUIET_START = timedelta(minutes=5)
-"""A window whose first event is later than this may have lost its beginning to the retention."""
-
-BEFORE = timedelta(days=1)
-"""How far before a window an event proves that the retention has not reached it."""
-
 RUNS_PER_QUERY = 50
+
+SCANNED_FOR_LATER = timedelta(hours=1)
+"""Up to this span after a window, events tell of later crashes, 50 runs a request; the scan of a
+longer one costs more than the history of each run."""
 
 
 async def observe(api: Api, window: Window, *, now: datetime, settle: timedelta) -> Observation:
     """All crashes in `[window.start, window.end)` and their fate as of now.
 
     At most 3 requests when nothing crashed in a recent window; with crashes about one per 50 of
-    them and one per 200 runs. `settle` is how long after its end a window can be trusted.
+    them, one per 200 runs, and one for each run whose events leave a doubt. `settle` is how long
+    after its end a window can be trusted.
 
     Raises:
         ApiTrouble: when there is no usable answer; nothing is half done then.
     """
+    try:
+        return await _observe(api, window, now=now, settle=settle)
+    except NotThere as error:  # lists are empty where nothing is; a 404 means no such list
+        raise Failing(
+            f"{error} Is PREFECT_API_URL right (it ends in /api), and the server Prefect 3?"
+        ) from error
+
+
+async def _observe(api: Api, window: Window, *, now: datetime, settle: timedelta) -> Observation:
     read = await read_crash_events(api, window)
     lost, missing = await _cross_check(api, window, read, now)
-    known = _by_time([*read.crashes, *lost.crashes])
-    runs = await _runs_now(api, known, lost.runs)
-    attempts = await find_unseen_attempts(api, window, known, runs.values())
-    crashes = _by_time([*known, *attempts.crashes])
-    later = await _later_crashes(api, window, crashes, runs, now)
+    found = _by_time([*read.crashes, *lost.crashes])
+    runs = await _runs_now(api, found, lost.runs)
+    settled = await settle_doubts(
+        api, window, found, runs, doubtful=read.doubtful, have=lost.histories
+    )
+    crashes = _by_time(settled.crashes)
     states = {id_: run_now(run) for id_, run in runs.items()}
+    moved = _moved_on(crashes, states, window) if window.end < now else set()
+    later = await _later_crashes(api, sorted(moved - settled.latest.keys()), window.end, now)
+    gaps = (*_unsettled(window, now, settle), *_disagreement(read), *missing)
     return Observation(
         window=window,
         crashes=crashes,
-        outcomes=fates(crashes, states, later),
-        gaps=(*_unsettled(window, now, settle), *_disagreement(read), *missing, *lost.gaps),
+        outcomes=fates(crashes, states, {**later, **settled.latest}),
+        gaps=(*gaps, *lost.gaps, *settled.gaps),
     )
 
 
@@ -70,39 +83,28 @@ async def _cross_check(
     api: Api, window: Window, read: CrashEvents, now: datetime
 ) -> tuple[Lost, tuple[str, ...]]:
     """Crashes without events, and whether there are events to trust at all."""
-    old = now - window.start > RETENTION_CHECKED_FROM
-    first = await first_event_at(api, window) if old or not read.crashes else window.start
-    if first is None and not await count_changed(api, window):
+    old = is_old(window, now)
+    if read.crashes and not old:
+        return await find_unseen_runs(api, window, read.crashes), ()
+    first = await first_event_at(api, transitions(window))
+    if first is None and not await _anything_ran(api, window, old=old):
         return Lost(), ()
     lost = await find_unseen_runs(api, window, read.crashes)
-    if first is not None and not (old and first - window.start > QUIET_START):
+    unread = unread_span(window, first, old=old)
+    if unread is None:
         return lost, ()
-    unread = Window(window.start, first or window.end)
-    if not await _has_unexplained_runs(api, unread, {run["id"] for run in lost.runs}):
-        return lost, ()
-    if first is not None and await _has_events_before(api, unread):
-        return lost, ()
-    return lost, (_no_events(unread),)
+    explained = {run["id"] for run in lost.runs}
+    return lost, await uncovered(api, window, unread, explained, old=old)
 
 
-async def _has_unexplained_runs(api: Api, unread: Window, explained: Collection[str]) -> bool:
-    """Whether runs moved in a span without events, beside those whose events are lost."""
-    return await count_changed_except(api, unread, explained) > 0
+async def _anything_ran(api: Api, window: Window, *, old: bool) -> bool:
+    """Whether there can be a crash in a window without events; ever before it, if it is old.
 
-
-async def _has_events_before(api: Api, unread: Window) -> bool:
-    """Whether older events exist: then the retention has not reached the span."""
-    before = Window(unread.start - BEFORE, unread.start)
-    return await count_events(api, flow_run_events(before)) > 0
-
-
-def _no_events(unread: Window) -> str:
-    return (
-        f"flow runs started or ended between {unread.start.isoformat()} and "
-        f"{unread.end.isoformat()}, but Prefect has no events of them: the window is older than "
-        "the server's event retention (PREFECT_SERVER_EVENTS_RETENTION_PERIOD, 7 days by "
-        "default), or its event persister is off. Crashes that were retried since are missing"
-    )
+    A run that crashed in it and was retried since has left it: it began before and ended after.
+    """
+    if old:
+        return await any_changed_before(api, window.end, ())
+    return await count_changed(api, window) > 0
 
 
 async def _runs_now(api: Api, crashes: Sequence[Crash], have: Sequence[Json]) -> dict[str, Json]:
@@ -113,26 +115,24 @@ async def _runs_now(api: Api, crashes: Sequence[Crash], have: Sequence[Json]) ->
 
 
 async def _later_crashes(
-    api: Api,
-    window: Window,
-    crashes: Sequence[Crash],
-    runs: Mapping[str, Json],
-    now: datetime,
+    api: Api, run_ids: Sequence[str], since: datetime, now: datetime
 ) -> dict[str, datetime]:
-    """The latest crash after the window of runs that got going since; by flow run id."""
-    states = {id_: run_now(run) for id_, run in runs.items()}
-    moved = sorted({c.flow_run_id for c in crashes if _moved_on(states.get(c.flow_run_id), window)})
+    """The latest crash of each of these runs since then, where it has one; by flow run id."""
+    if now - since > SCANNED_FOR_LATER and len(run_ids) <= HISTORIES_READ:
+        states = await side_by_side(lambda id_: crashed_states(api, id_), run_ids)
+        return latest_crashes(dict(zip(run_ids, states, strict=True)))
     latest: dict[str, datetime] = {}
-    for at in range(0, len(moved) if window.end < now else 0, RUNS_PER_QUERY):
-        ids = moved[at : at + RUNS_PER_QUERY]
-        for crash in (await read_crash_events(api, Window(window.end, now), ids)).crashes:
+    for at in range(0, len(run_ids), RUNS_PER_QUERY):
+        ids = run_ids[at : at + RUNS_PER_QUERY]
+        for crash in (await read_crash_events(api, Window(since, now), ids)).crashes:
             latest[crash.flow_run_id] = crash.at
     return latest
 
 
-def _moved_on(run: RunNow | None, window: Window) -> bool:
-    """Whether a run left its crash and changed after the window, so may have crashed again."""
-    return run is not None and run.state_type != CRASHED and run.state_at >= window.end
+def _moved_on(crashes: Iterable[Crash], runs: Mapping[str, RunNow], window: Window) -> set[str]:
+    """Runs that left their crash and changed after the window, so may have crashed again."""
+    present = [runs[crash.flow_run_id] for crash in crashes if crash.flow_run_id in runs]
+    return {run.id for run in present if run.state_type != CRASHED and run.state_at >= window.end}
 
 
 def _unsettled(window: Window, now: datetime, settle: timedelta) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ def _disagreement(read: CrashEvents) -> tuple[str, ...]:
     return (gap,)
 
 
-def _by_time(crashes: Sequence[Crash]) -> tuple[Crash, ...]:
+def _by_time(crashes: Iterable[Crash]) -> tuple[Crash, ...]:
     """Each crash once, in order; of two sources the event, which tells more."""
     once: dict[str, Crash] = {}
     for crash in crashes:

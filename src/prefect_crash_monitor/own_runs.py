@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.reading import whole_answer
+from prefect_crash_monitor.reading import moment, whole_answer
 
 STRANDED_AFTER = timedelta(minutes=15)
 """Well beyond the flow's timeout of 4 minutes, at which a living cycle ends itself."""
@@ -47,7 +47,12 @@ async def free_stranded(api: Api, place: Place, policy: Policy, now: datetime) -
     body = {"flow_runs": filter_, "limit": FREED_AT_ONCE, "sort": "ID_DESC"}
     stranded = await api.post("/flow_runs/filter", body)
     with whole_answer("the monitor's own runs"):
-        ids = [run["id"] for run in stranded if run["id"] != place.flow_run_id]
+        # A late run has an old start time from the first moment on, so its state's age decides.
+        ids = [
+            run["id"]
+            for run in stranded
+            if run["id"] != place.flow_run_id and moment(run["state"]["timestamp"]) < began_before
+        ]
     for id_ in ids:
         state = {
             "type": "CRASHED",

@@ -9,122 +9,67 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.rule import DEFAULT_RULES, Rule, Scope, Severity
+
+__all__ = [
+    "DEFAULT_RULES",
+    "PlannedSilence",
+    "Policy",
+    "Rule",
+    "Scope",
+    "Severity",
+    "override",
+    "parse_policy",
+]
 
 DAY = timedelta(days=1)
+Pattern = Annotated[str, Field(min_length=1, max_length=500)]
+SilencedField = Literal["deployment", "flow", "work_pool", "work_queue", "tag", "cause"]
 BLOCK_NAME = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 
 
-class Severity(StrEnum):
-    """How bad an incident is; part of its labels, so automations can route on it."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
-
-
-class Scope(StrEnum):
-    """What the crashes that a rule counts together have in common."""
-
-    EVERYTHING = "everything"
-    FLOW = "flow"
-    DEPLOYMENT = "deployment"
-    WORK_POOL = "work-pool"
-    WORK_QUEUE = "work-queue"
-    TAG = "tag"
-    DIMENSION = "dimension"
-
-
-class Rule(BaseModel):
-    """At least `crashes` crashes within a sliding `within`, counted per `scope`."""
+class PlannedSilence(BaseModel):
+    """A silence that stands in the policy, as a maintenance window known beforehand."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+    matcher: dict[SilencedField, Pattern] = Field(
+        min_length=1,
         description=(
-            "Name of the rule, unique in the policy; it is part of an incident's identity, so a "
-            "renamed rule resolves its incidents and starts new ones."
+            "Which crashes: pattern by field, of deployment (flow/deployment), flow, work_pool, "
+            "work_queue, tag and cause; all must match. Too wide silences problems that nobody "
+            "planned; too narrow and the maintenance notifies."
         ),
     )
-    scope: Scope = Field(
-        default=Scope.DEPLOYMENT,
+    since: AwareDatetime = Field(description="When it begins, with an offset.")
+    until: AwareDatetime = Field(
         description=(
-            "What is counted together. Too wide (everything) hides which deployment it is, too "
-            "narrow opens many incidents for one problem. A run without a deployment is counted "
-            "under its flow's name in scope deployment."
-        ),
+            "When it ends, with an offset; what still burns then opens an incident. Too early and "
+            "the rest of the maintenance notifies, too late and real problems stay unheard."
+        )
     )
-    dimension: str = Field(
-        default="",
-        max_length=100,
-        description=(
-            "Only with scope dimension: the key, such as client_id, whose value is taken from a "
-            "tag client_id:acme or else from the run's label client_id. Runs without it are not "
-            "counted by the rule."
-        ),
-    )
-    crashes: int = Field(
-        default=3,
-        ge=1,
-        le=1_000_000,
-        description=(
-            "Crashes that open an incident. Too low and single crashes that a retry heals speak "
-            "up once the grace is over; too high and a slow crash loop stays silent. 3 tells a "
-            "pattern from an accident."
-        ),
-    )
-    within: timedelta = Field(
-        default=timedelta(hours=1),
-        ge=timedelta(seconds=10),
-        le=timedelta(days=7),
-        description=(
-            "Length of the sliding window. Too short and crashes of an hourly deployment never "
-            "meet; too long and every cycle reads that much history. One hour covers what runs "
-            "every quarter of an hour."
-        ),
-    )
-    quiet_for: timedelta = Field(
-        default=timedelta(minutes=30),
-        ge=timedelta(seconds=10),
-        le=timedelta(days=7),
-        description=(
-            "How long the threshold must not be reached before the all-clear. Too short and one "
-            "problem becomes several incidents; too long and the all-clear comes late."
-        ),
-    )
-    severity: Severity = Field(
-        default=Severity.WARNING,
-        description="Severity of the rule's incidents; it changes the words, not the counting.",
+    reason: str = Field(
+        min_length=1, max_length=500, description="Why, for whoever reads the report."
     )
 
     @model_validator(mode="after")
-    def _dimension_belongs_to_its_scope(self) -> Self:
-        if self.scope is Scope.DIMENSION and not self.dimension:
-            raise ValueError(f"rule {self.name!r}: scope dimension needs a dimension, as client_id")
-        if self.scope is not Scope.DIMENSION and self.dimension:
-            raise ValueError(
-                f"rule {self.name!r}: dimension {self.dimension!r} needs scope: dimension"
-            )
+    def _ends_after_it_begins(self) -> Self:
+        if self.until <= self.since:
+            raise ValueError(f"the silence ends ({self.until}) before it begins ({self.since})")
         return self
-
-
-DEFAULT_RULES = (
-    Rule(
-        name="crash-storm",
-        scope=Scope.EVERYTHING,
-        crashes=10,
-        within=timedelta(minutes=15),
-        quiet_for=timedelta(minutes=30),
-        severity=Severity.CRITICAL,
-    ),
-    Rule(name="deployment-crashes"),
-)
 
 
 class Policy(BaseModel):
@@ -189,6 +134,15 @@ class Policy(BaseModel):
             "Thresholds, in order of precedence: while a rule's incident burns, its crashes do "
             "not open incidents of later rules, so that one problem is told once. With no rule "
             "the monitor counts and never notifies."
+        ),
+    )
+    silences: list[PlannedSilence] = Field(
+        default_factory=list,
+        max_length=100,
+        description=(
+            "Maintenance windows known beforehand; `crash-monitor silence add` makes others. "
+            "Silenced crashes are counted and shown, and open no incident. Those that are over "
+            "may be removed."
         ),
     )
     remind_after: timedelta = Field(

@@ -17,7 +17,7 @@ def write_project(directory: Path) -> list[Path]:
     """Writes the deployable project and returns the files written.
 
     Raises:
-        BadInput: a file is there already; nothing is written then.
+        BadInput: a file is there already, or no directory can be; nothing is written then.
     """
     source = _source()
     files = list(_files(source))
@@ -25,9 +25,13 @@ def write_project(directory: Path) -> list[Path]:
     taken = [str(target) for target in targets.values() if target.exists()]
     if taken:
         raise BadInput(f"Not overwritten: {', '.join(taken)}. Choose an empty directory.")
-    for file, target in targets.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
+    try:
+        for target in targets.values():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        for file, target in targets.items():
+            target.write_bytes(file.read_bytes())
+    except OSError as error:
+        raise BadInput(f"Cannot write to {error.filename}: {error.strerror}.") from error
     return list(targets.values())
 
 

@@ -28,6 +28,16 @@ def whole_answer(what: str) -> Iterator[None]:
         ) from error
 
 
+def rows(answer: object, what: str) -> list[Mapping[str, Any]]:
+    """The list that an answer must be; a proxy's `{}` or null is no empty list."""
+    if not isinstance(answer, list):
+        raise Failing(
+            f"Prefect's answer on {what} is no list but {type(answer).__name__}. Nothing is lost; "
+            "try again, and check what stands between us and the Prefect API."
+        )
+    return answer
+
+
 def crash_of_event(event: Mapping[str, Any]) -> Crash | None:
     """The crash that an event tells of; None for one that only imitates a flow run's event."""
     resource = event["resource"]
@@ -59,10 +69,30 @@ def crash_of_event(event: Mapping[str, Any]) -> Crash | None:
     )
 
 
+def is_doubtful(event: Mapping[str, Any]) -> bool:
+    """Whether an event does not look as Prefect's own: anyone may send one, or send one again.
+
+    Prefect's own repeat the state in the payload, and the time of the state is the event's.
+    """
+    stated = event["resource"].get("prefect.state-timestamp")
+    if stated is None:
+        return not (event.get("payload") or {}).get("validated_state")
+    return moment(stated) != moment(event["occurred"])
+
+
 def crash_of_state(
-    state: Mapping[str, Any], run: Mapping[str, Any], flow: str, deployment: Mapping[str, Any]
+    state: Mapping[str, Any],
+    run: Mapping[str, Any],
+    flow: Mapping[str, Any],
+    deployment: Mapping[str, Any],
 ) -> Crash:
-    """The crash that a state of a flow run tells of, where its event is lost."""
+    """The crash that a state of a flow run tells of, where its event is lost.
+
+    Flow and deployment are empty where they have been deleted. Tags are gathered as Prefect's own
+    events gather them.
+    """
+    flow_name = flow.get("name") or ""
+    tagged = (run, flow, deployment)
     return Crash(
         state_id=state["id"],
         at=moment(state["timestamp"]),
@@ -70,14 +100,14 @@ def crash_of_state(
         flow_run_name=run.get("name") or "",
         state_name=state.get("name") or "",
         message=state.get("message") or "",
-        run_count=int(run.get("run_count") or 0),
+        run_count=int(state.get("run_count", run.get("run_count")) or 0),
         flow_id=run.get("flow_id") or "",
-        flow=flow,
+        flow=flow_name,
         deployment_id=run.get("deployment_id") or "",
-        deployment=deployment_key(flow, deployment.get("name", "")),
+        deployment=deployment_key(flow_name, deployment.get("name", "")),
         work_pool=run.get("work_pool_name") or "",
         work_queue=run.get("work_queue_name") or "",
-        tags=tuple(sorted({*(run.get("tags") or []), *(deployment.get("tags") or [])})),
+        tags=tuple(sorted({tag for holder in tagged for tag in holder.get("tags") or []})),
         in_process=run.get("parent_task_run_id") is not None,
         source=Source.FLOW_RUNS,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from prefect_crash_monitor.reading import whole_answer
 
 BLOCK_TYPE = "crash-policy"
 DEFAULT_NAME = "default"
+DOCUMENT_NAME = re.compile(r"[a-z0-9-]+")
+"""Names that Prefect gives a block document; also part of our automations' names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,12 @@ async def load_settings(
     with its name. Without a saved block of the default name the built-in default serves.
 
     Raises:
-        BadInput: the named block is missing, or holds what the policy refuses.
+        BadInput: the named block is missing or cannot exist, or holds what the policy refuses.
     """
+    if not DOCUMENT_NAME.fullmatch(name):
+        raise BadInput(
+            f"{name!r} is no name of a block: those have small letters, digits and dashes only."
+        )
     try:
         path = f"/block_types/slug/{BLOCK_TYPE}/block_documents/name/{name}"
         document = await api.get(path, {"include_secrets": "true"})

@@ -54,16 +54,22 @@ POLICY: Mapping[str, Any] = {
 Found = TypeVar("Found")
 
 
-async def wait_for(ask: Callable[[], Awaitable[Found]], what: str, box: Sandbox) -> Found:
+async def wait_for(
+    ask: Callable[[], Awaitable[Found]],
+    what: str,
+    box: Sandbox,
+    *,
+    seconds: float = PATIENCE_SECONDS,
+) -> Found:
     """Asks until the answer is something.
 
     Raises:
-        DemoFailed: after `PATIENCE_SECONDS`, with the end of the logs.
+        DemoFailed: after so many seconds, with the end of the logs.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not (found := await ask()):
         if time.monotonic() > deadline:
-            raise DemoFailed(f"Waited {PATIENCE_SECONDS:.0f} s for {what}.\n{box.end_of_logs()}")
+            raise DemoFailed(f"Waited {seconds:.0f} s for {what}.\n{box.end_of_logs()}")
         await asyncio.sleep(0.5)
     return found
 

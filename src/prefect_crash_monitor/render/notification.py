@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from prefect_crash_monitor.model import Incident, Kind, Transition
-from prefect_crash_monitor.render.text import crashes_of, duration, one_line, shorten, stamp
+from prefect_crash_monitor.render.text import chat, crashes_of, duration, shorten, stamp
 
 SUBJECT, TEXT, NAME = 120, 3_000, 100
 NAMES_TOLD = 5
@@ -16,13 +16,12 @@ WORDS = {Kind.OPENED: "", Kind.REMINDED: "still open: ", Kind.RESOLVED: "resolve
 def notification(transition: Transition, *, ui_url: str, monitor: str) -> dict[str, str]:
     """Subject and text: what, how many, where, the latest message, what to do next."""
     incident = transition.incident
-    where = one_line(incident.group, NAME) or "all deployments"
+    where = chat(incident.group, NAME) or "all deployments"
     mark = "✅" if transition.kind is Kind.RESOLVED else "🔴"
     what = f"{WORDS[transition.kind]}{crashes_of(incident.crashes)} in {where}"
     subject = f"{mark} {shorten(what, SUBJECT - 20)} [{incident.severity}]"
     lines = [_first_line(transition, where), *_where(incident)]
-    if incident.sample:
-        lines.append(f"Latest message: {one_line(incident.sample, 400)}")
+    lines += _why(incident)
     lines += ["", *_next(transition, ui_url, monitor)]
     text = "\n".join(lines)
     return {"subject": subject, "text": shorten(text, TEXT)}
@@ -57,14 +56,27 @@ def _where(incident: Incident) -> list[str]:
     for what, counts in (("Deployments", incident.deployments), ("Pools", incident.work_pools)):
         if counts and list(counts) != [incident.group]:
             lines.append(f"{what}: {_names(counts)}")
-    if incident.cause:
-        lines.append(f"Cause: {incident.cause}")
+    return lines
+
+
+def _why(incident: Incident) -> list[str]:
+    """The cause, the line that proves it, and what to do; the message where nothing is known."""
+    lines = []
+    if len(incident.causes) > 1:
+        lines.append(f"Causes: {_names(incident.causes)}")
+    if incident.title:
+        sample = "Cause" if len(incident.causes) <= 1 else "Latest"
+        lines.append(f"{sample}: {chat(incident.title, 200)} ({incident.sample_cause})")
+    if proof := incident.evidence or incident.sample:
+        lines.append(f"Evidence: {chat(proof, 400)}")
+    if incident.remedy:
+        lines.append(f"To do: {chat(incident.remedy, 400)}")
     return lines
 
 
 def _names(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{one_line(name, NAME)} ({number})" for name, number in ranked[:NAMES_TOLD]]
+    told = [f"{chat(name, NAME)} ({number})" for name, number in ranked[:NAMES_TOLD]]
     left = len(ranked) - len(told)
     return ", ".join([*told, *([f"and {left} more"] if left else [])])
 
@@ -74,6 +86,8 @@ def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
     policy = "" if monitor == "default" else f" --policy {monitor}"
     lines = []
     if transition.kind is not Kind.RESOLVED and incident.sample_run_id:
+        if incident.command:
+            lines.append(f"Next:  {chat(incident.command, 400)}")
         lines += [
             f"Logs:  prefect flow-run logs {incident.sample_run_id}",
             f"Retry: prefect flow-run retry {incident.sample_run_id}",

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
+from urllib.parse import quote
 
 from prefect_crash_monitor.model import (
     Crash,
+    Diagnosis,
     Fate,
     Incident,
     IntervalRecord,
@@ -22,8 +24,9 @@ from prefect_crash_monitor.model import (
     Window,
 )
 from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
-from prefect_crash_monitor.render.table import FATE_WORDS
+from prefect_crash_monitor.render.table import FATE_WORDS, cause_of
 from prefect_crash_monitor.render.text import (
+    code,
     crashes_of,
     duration,
     link,
@@ -48,6 +51,7 @@ class Report:
     crashes: tuple[Crash, ...] = ()
     """Of these intervals, without the monitor's own."""
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
     series: tuple[Point, ...] = ()
     """The recent intervals for the trend, this cycle's with them."""
     open_incidents: tuple[Incident, ...] = ()
@@ -95,6 +99,7 @@ def render_report(report: Report) -> str:
         _incidents(report),
         _numbers(report),
         _trend(report),
+        _causes(report),
         _groups(report, "Deployment", lambda crash: crash.deployment or crash.flow),
         _groups(report, "Work pool", lambda crash: crash.work_pool),
         _latest(report),
@@ -145,10 +150,39 @@ def _incident(incident: Incident, report: Report) -> str:
         told = ", ".join(f"{markdown(name)} ({number})" for name, number in names[:5])
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         lines.append(f"  - in {told}{more}")
+    if len(incident.causes) > 1:
+        told = ", ".join(f"{cause} ({n})" for cause, n in list(incident.causes.items())[:5])
+        lines.append(f"  - causes: {markdown(told, 400)}")
+    if incident.title:
+        lines.append(f"  - **{markdown(incident.title)}** ({markdown(incident.sample_cause)})")
+    if incident.remedy:
+        lines.append(f"  - to do: {markdown(incident.remedy, 400)}")
     if incident.sample:
         run = link(incident.sample_run_name, _run_url(report, incident.sample_run_id))
-        lines.append(f"  - {run}: {markdown(incident.sample, 300)}")
-        lines.append(f"  - next: `prefect flow-run logs {incident.sample_run_id}`")
+        lines.append(f"  - {run}: {markdown(incident.evidence or incident.sample, 300)}")
+        lines.append(f"  - next: {code(incident.command or _logs_command(incident))}")
+    return "\n".join(lines)
+
+
+def _logs_command(incident: Incident) -> str:
+    return f"prefect flow-run logs {incident.sample_run_id}"
+
+
+def _causes(report: Report) -> str:
+    """The causes, the most frequent first, each with where it was and one of its runs."""
+    groups: dict[str, list[Crash]] = defaultdict(list)
+    for crash in report.crashes:
+        if crash.state_id in report.diagnoses:
+            groups[report.diagnoses[crash.state_id].cause].append(crash)
+    if not groups:
+        return ""
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = ["| Cause | Crashes | Deployments | What it says |", "| --- | ---: | ---: | --- |"]
+    for cause, crashes in ranked[:GROUPS_SHOWN]:
+        told = [d for c in crashes if (d := report.diagnoses[c.state_id]).title]
+        text = told[-1].evidence or told[-1].title if told else crashes[-1].message
+        where = len({crash.deployment or crash.flow for crash in crashes})
+        lines.append(f"| {cause} | {len(crashes):,} | {where:,} | {markdown(text, 160)} |")
     return "\n".join(lines)
 
 
@@ -165,9 +199,9 @@ def _numbers(report: Report) -> str:
     if change := _change(report):
         lines.append(f"Against before: {change}.")
     if subflows := sum(record.in_process_subflows for record in new):
-        lines.append(f"{subflows} of them are subflows that died in their parent's process.")
+        lines.append(f"Of them in their parent's process, as subflows: {subflows}.")
     if lost := sum(record.sources.get(Source.FLOW_RUNS, 0) for record in new):
-        lines.append(f"{lost} left no event and were found among the flow runs.")
+        lines.append(f"Found among the flow runs, without an event: {lost}.")
     if own := sum(record.monitor_crashed for record in new):
         lines.append(f"Not among them: {own} of the monitor's own runs.")
     return " ".join(lines)
@@ -203,7 +237,7 @@ def _groups(report: Report, title: str, name_of: Callable[[Crash], str]) -> str:
         return ""
     ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [
-        f"| {title} | Crashes | Still crashed | Latest message |",
+        f"| {title} | Crashes | Still crashed | Latest cause |",
         "| --- | ---: | ---: | --- |",
         *(_group_row(name, crashes, report) for name, crashes in ranked[:GROUPS_SHOWN]),
     ]
@@ -216,7 +250,8 @@ def _group_row(name: str, crashes: Sequence[Crash], report: Report) -> str:
     still = sum(report.outcomes[crash.state_id].fate is Fate.STILL_CRASHED for crash in crashes)
     latest = max(crashes, key=lambda crash: crash.at)
     label = link(name, _group_url(report, name, latest)) if name else "—"
-    return f"| {label} | {len(crashes):,} | {still:,} | {markdown(latest.message, 160) or '—'} |"
+    why = markdown(cause_of(report.diagnoses.get(latest.state_id))) or "—"
+    return f"| {label} | {len(crashes):,} | {still:,} | {why} |"
 
 
 def _latest(report: Report) -> str:
@@ -225,8 +260,8 @@ def _latest(report: Report) -> str:
     newest = sorted(report.crashes, key=lambda c: (c.at, c.state_id), reverse=True)
     lines = [
         "## Latest crashes\n",
-        "| Time (UTC) | Flow run | Deployment | State | Now | Message |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| Time (UTC) | Flow run | Cause | Now | Deployment | State | Message |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for crash in newest[:CRASHES_SHOWN]:
         run = link(crash.flow_run_name, _run_url(report, crash.flow_run_id))
@@ -234,7 +269,9 @@ def _latest(report: Report) -> str:
         now = FATE_WORDS[report.outcomes[crash.state_id].fate]
         where = markdown(crash.deployment or crash.flow) or "—"
         message = markdown(crash.message, 160) or "—"
-        lines.append(f"| {stamp(crash.at)} | {run} | {where} | {state} | {now} | {message} |")
+        why = markdown(cause_of(report.diagnoses.get(crash.state_id))) or "—"
+        cells = [stamp(crash.at), run, why, now, where, state, message]
+        lines.append(f"| {' | '.join(cells)} |")
     if (left := len(newest) - CRASHES_SHOWN) > 0:
         lines.append(f"\nand {left:,} more in the artifact crash-runs")
     return "\n".join(lines)
@@ -250,14 +287,15 @@ def _notices(report: Report) -> str:
 
 
 def _run_url(report: Report, run_id: str) -> str:
-    return f"{report.ui_url}/runs/flow-run/{run_id}" if report.ui_url and run_id else ""
+    """Quoted, as ids come from events, which anyone may send."""
+    return f"{report.ui_url}/runs/flow-run/{quote(run_id)}" if report.ui_url and run_id else ""
 
 
 def _group_url(report: Report, name: str, crash: Crash) -> str:
     """Into the UI, where the group is a deployment: its id is known, a pool's is not."""
     if not report.ui_url or name != crash.deployment or not crash.deployment_id:
         return ""
-    return f"{report.ui_url}/deployments/deployment/{crash.deployment_id}"
+    return f"{report.ui_url}/deployments/deployment/{quote(crash.deployment_id)}"
 
 
 def _edges(window: Window) -> tuple[datetime, datetime]:

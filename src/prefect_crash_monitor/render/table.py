@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from prefect_crash_monitor.model import Crash, Fate, Outcome
+from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Outcome
 from prefect_crash_monitor.render.text import one_line, stamp
 
 FATE_WORDS = {
@@ -17,22 +18,38 @@ NAME, MESSAGE = 120, 300
 
 
 def crash_rows(
-    crashes: Sequence[Crash], outcomes: Mapping[str, Outcome], *, limit: int
+    crashes: Sequence[Crash],
+    outcomes: Mapping[str, Outcome],
+    diagnoses: Mapping[str, Diagnosis] = MappingProxyType({}),
+    *,
+    limit: int,
 ) -> list[dict[str, str]]:
     """The newest crashes, newest first; a row that says so where there are none.
 
     Prefect takes the columns from the first row, so an empty table would have none.
     """
     newest = sorted(crashes, key=lambda crash: (crash.at, crash.state_id), reverse=True)
-    rows = [_row(crash, outcomes[crash.state_id]) for crash in newest[:limit]]
+    rows = [
+        _row(crash, outcomes[crash.state_id], diagnoses.get(crash.state_id))
+        for crash in newest[:limit]
+    ]
     return rows or [{"time (UTC)": "no crashes in this interval"}]
 
 
-def _row(crash: Crash, outcome: Outcome) -> dict[str, str]:
+def cause_of(diagnosis: Diagnosis | None) -> str:
+    """The cause as a table shows it: with a question mark where it is a guess."""
+    if diagnosis is None:
+        return ""
+    doubtful = diagnosis.confidence == "low" and diagnosis.cause != "unknown"
+    return f"{diagnosis.cause}{' ?' if doubtful else ''}"
+
+
+def _row(crash: Crash, outcome: Outcome, diagnosis: Diagnosis | None) -> dict[str, str]:
     return {
         "time (UTC)": stamp(crash.at),
         "flow run": one_line(crash.flow_run_name, NAME),
         "deployment": one_line(crash.deployment or crash.flow, NAME),
+        "cause": cause_of(diagnosis),
         "state": one_line(crash.state_name, NAME),
         "now": FATE_WORDS[outcome.fate],
         "attempt": str(crash.run_count) if crash.run_count else "never started",

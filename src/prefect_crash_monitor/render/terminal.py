@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from prefect_crash_monitor.render.text import crashes_of
+from prefect_crash_monitor.render.text import crashes_of, one_line
 
 Answer = Mapping[str, Any]
 NAMES_SHOWN = 20
+EVIDENCE_LENGTH = 300
 
 
 def count_text(answer: Answer) -> str:
@@ -54,6 +57,67 @@ def incidents_text(incidents: Sequence[Answer]) -> str:
         f"{i['crashes']} crashes since {i['first_crash_at']}, last {i['last_crash_at']}"
         for i in incidents
     )
+
+
+def silences_text(silences: Sequence[Answer]) -> str:
+    """The silences, one line each."""
+    if not silences:
+        return "No silences."
+    return "\n".join(
+        f"{s['id']}  until {s['until']}  "
+        + _plain(", ".join(f"{field}={pattern}" for field, pattern in s["matcher"].items()))
+        + _plain(f"  {s['reason']} ({s['author']})")
+        for s in silences
+    )
+
+
+def explanations_text(explanations: Sequence[Answer]) -> str:
+    """Explanations, one after the other."""
+    return "\n\n".join(_explanation(explanation) for explanation in explanations)
+
+
+def _explanation(answer: Answer) -> str:
+    """What happened, why we think so, what to do, and the commands to do it with."""
+    recovered = ", recovered since" if answer["recovered"] else ""
+    cause = f": {answer['cause']}" if answer["cause"] else ""
+    how_sure = f"({answer['severity']}, {answer['confidence']} confidence)"
+    lines = [
+        f"{answer['verdict'].upper()}{cause}{recovered}  {how_sure}",
+        f"  run      {answer['flow_run_name'] or '(no name)'}  {answer['flow_run_id'] or ''}",
+        f"  {answer['title']}",
+        f"  {answer['summary']}",
+        *(_evidence(item) for item in answer["evidence"]),
+        *(f"  to do: {text}" for text in answer["remediation"]),
+        *(f"  $ {command}" for command in answer["commands"]),
+    ]
+    return "\n".join(_plain(line).rstrip() for line in lines)
+
+
+def _evidence(item: Answer) -> str:
+    return f"  {item['source']:10} {item['at'] or '':32}  {one_line(item['text'], EVIDENCE_LENGTH)}"
+
+
+def notes_of(bundle: Answer) -> list[str]:
+    """What a capture left out; a bundle from a file may hold anything there."""
+    notes = bundle.get("notes")
+    return (
+        [one_line(str(note), EVIDENCE_LENGTH) for note in notes] if isinstance(notes, list) else []
+    )
+
+
+def bundle_text(bundle: Answer) -> str:
+    """A bundle as it stands in a file."""
+    return json.dumps(bundle, ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def written_text(path: Path) -> Callable[[Answer], str]:
+    """What was written to a file."""
+
+    def text(bundle: Answer) -> str:
+        counts = (f"{len(bundle[what])} {what}" for what in ("states", "logs", "events"))
+        return f"Wrote {path}: {', '.join(counts)}."
+
+    return text
 
 
 def _counts(counts: Mapping[str, int]) -> list[str]:

@@ -19,12 +19,23 @@ MARKDOWN_SPECIAL = re.compile(
     | (?<=:)/(?=/)                 # bare URLs, which become links by themselves
     | (?<=www)\.
     | ^[-+=\#]                     # blocks: lists, headings, rules
-    | (?<=\d)[.)](?=\s)
+    | (?<=\d)[.)](?=\s|$)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 """Escaped before what makes markup, and nowhere else: Prefect's classic UI shows the backslashes
 of a link's text."""
+
+CHAT_SPECIAL = re.compile(
+    r"""
+      <(?=\S)                                  # Slack's <!channel> and <url|text>, HTML in email
+    | (?<=\])(?=\()                            # [text](url), ![picture](url)
+    | @(?=(?:all|channel|everyone|here)\b)     # mentions of Mattermost, Discord, Teams
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+IN_CHAT = {"<": "‹", "": " ", "@": "＠"}
+"""Look-alikes: what is sent goes to any kind of block, and there is no escape that all know."""
 
 CUT_BEFORE_REDACTING = 20_000
 """A message may be 100 kB; more of it than this is never shown."""
@@ -44,6 +55,18 @@ def shorten(text: str, limit: int) -> str:
 def markdown(text: str, limit: int = 120) -> str:
     """The text as inert markdown, also inside a table."""
     return MARKDOWN_SPECIAL.sub(_escape, one_line(text, limit))
+
+
+def chat(text: str, limit: int) -> str:
+    """The text as one line that no chat or mail program takes for more than text."""
+    return shorten(CHAT_SPECIAL.sub(lambda match: IN_CHAT[match[0]], one_line(text, limit)), limit)
+
+
+def code(command: str) -> str:
+    """A command as inline code; the fence is longer than any run of backticks in it."""
+    line = one_line(command, 500)
+    fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
+    return f"{fence}{line}{fence}" if fence == "`" else f"{fence} {line} {fence}"
 
 
 def link(text: str, url: str) -> str:

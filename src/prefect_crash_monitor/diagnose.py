@@ -1,0 +1,127 @@
+"""Explain: which crashes to look at more closely within a budget, and what that tells of the rest.
+
+Pure. A crash is explained from its message where that says enough. Where it does not, its logs
+are read: of one run per kind before the second, so that a storm of 10,000 crashes costs no more
+than 100 different ones.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any, TypeVar
+
+from prefect_crash_monitor.explain import (
+    Explanation,
+    evidence_of_crash,
+    explain,
+    needs_logs,
+)
+from prefect_crash_monitor.fingerprint import fingerprint
+from prefect_crash_monitor.model import Crash, Diagnosis
+
+UNKNOWN = "unknown"
+
+Item = TypeVar("Item")
+Kind = tuple[str, str]
+"""First fingerprint and deployment: what crashes share that are taken for the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What was read of one run beyond its crash."""
+
+    logs: Sequence[Mapping[str, Any]] | None = None
+    """None where they could not be read, which is not the same as none being there."""
+    events: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLook:
+    """Crashes as their messages explain them, and those of which the message says too little."""
+
+    diagnoses: Mapping[str, Diagnosis]
+    """By state id."""
+    unclear: tuple[Crash, ...]
+
+
+def first_look(crashes: Iterable[Crash]) -> FirstLook:
+    """Each crash as its event alone explains it."""
+    diagnoses, unclear = {}, []
+    for crash in crashes:
+        evidence = evidence_of_crash(crash)
+        diagnoses[crash.state_id] = _diagnosis(crash, explain(evidence))
+        if needs_logs(evidence):
+            unclear.append(crash)
+    return FirstLook(diagnoses=diagnoses, unclear=tuple(unclear))
+
+
+def exemplars(look: FirstLook, limit: int) -> list[Crash]:
+    """The crashes to look at: one of each kind of message, then of each deployment, then more."""
+    prints: dict[str, dict[str, list[Crash]]] = defaultdict(lambda: defaultdict(list))
+    for crash in sorted(look.unclear, key=lambda c: (c.at, c.state_id), reverse=True):
+        first, deployment = _kind(crash, look)
+        prints[first][deployment].append(crash)
+    by_print = (_in_turns(deployments.values()) for deployments in prints.values())
+    return _in_turns(by_print)[:limit]
+
+
+def second_look(look: FirstLook, read: Mapping[str, Read]) -> dict[str, Diagnosis]:
+    """All crashes, with what was read of some: the others of a kind follow where these agree."""
+    diagnoses = dict(look.diagnoses)
+    seen: dict[Kind, set[str]] = defaultdict(set)
+    for crash in look.unclear:
+        if crash.state_id in read:
+            diagnosis = _closer(crash, read[crash.state_id])
+            diagnoses[crash.state_id] = diagnosis
+            seen[_kind(crash, look)].add(diagnosis.cause)
+    for crash in look.unclear:
+        if crash.state_id not in read:
+            causes = seen[_kind(crash, look)]
+            diagnoses[crash.state_id] = _by_likeness(crash, look, causes)
+    return diagnoses
+
+
+def _closer(crash: Crash, read: Read) -> Diagnosis:
+    evidence = evidence_of_crash(crash, logs=read.logs, events=read.events)
+    return _diagnosis(crash, explain(evidence))
+
+
+def _by_likeness(crash: Crash, look: FirstLook, causes: set[str]) -> Diagnosis:
+    """The one cause of those looked at, never with more than low confidence."""
+    own = look.diagnoses[crash.state_id]
+    if len(causes) != 1:
+        return replace(own, looked_at=False)
+    (cause,) = causes
+    return Diagnosis(
+        cause=cause,
+        confidence="low",
+        fingerprint=fingerprint(cause, crash.message),
+        looked_at=False,
+    )
+
+
+def _diagnosis(crash: Crash, explanation: Explanation) -> Diagnosis:
+    cause = explanation.cause or UNKNOWN
+    return Diagnosis(
+        cause=cause,
+        confidence=str(explanation.confidence),
+        fingerprint=fingerprint(cause, crash.message),
+        title=explanation.title,
+        evidence=explanation.evidence[0].text if explanation.evidence else "",
+        remedy=explanation.remediation[0] if explanation.remediation else "",
+        command=explanation.commands[0] if explanation.commands else "",
+    )
+
+
+def _kind(crash: Crash, look: FirstLook) -> Kind:
+    first = look.diagnoses[crash.state_id].fingerprint
+    return first, crash.deployment_id or crash.flow_id or crash.flow
+
+
+def _in_turns(lists: Iterable[Sequence[Item]]) -> list[Item]:
+    """The first of each list, then the second of each, and so on."""
+    rounds = zip_longest(*lists)
+    return [item for turn in rounds for item in turn if item is not None]

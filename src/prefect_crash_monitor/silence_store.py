@@ -1,0 +1,78 @@
+"""Keeps silences on the Prefect server: one artifact without a key for each.
+
+One for each, so that two people who add silences at the same time cannot undo each other's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.reading import whole_answer
+from prefect_crash_monitor.silences import Silence, from_json, to_json
+
+SILENCE_TYPE = "crash-monitor-silence"
+MOST = 200
+"""Silences read: one page. The newest count; old ones are removed when they are over."""
+
+
+class SilenceStore:
+    """The silences of one monitor on one server."""
+
+    def __init__(self, api: Api, monitor: str) -> None:
+        self._api = api
+        self._type = f"{SILENCE_TYPE}.{monitor}"
+
+    async def read(self, now: datetime) -> tuple[Silence, ...]:
+        """Those that are not over yet, the first to end first; one request."""
+        found = [silence for _, silence in await self._stored() if silence is not None]
+        current = (silence for silence in found if silence.until > now)
+        return tuple(sorted(current, key=lambda silence: (silence.until, silence.id)))
+
+    async def add(self, silence: Silence, now: datetime) -> None:
+        """Stores a silence; removes those that are over."""
+        body = {
+            "type": self._type,
+            "description": f"Silence of crash monitor: {silence.reason}"[:200],
+            "data": json.dumps(to_json(silence)),
+        }
+        await self._api.post("/artifacts/", body)
+        for artifact, stored in await self._stored():
+            if stored is not None and stored.until <= now:
+                await self._api.delete(f"/artifacts/{artifact}")
+
+    async def remove(self, silence_id: str) -> None:
+        """Ends a silence now.
+
+        Raises:
+            BadInput: there is none of this id.
+        """
+        stored = await self._stored()
+        ids = [a for a, silence in stored if silence is not None and silence.id == silence_id]
+        if not ids:
+            known = ", ".join(sorted(s.id for _, s in stored if s is not None)) or "none"
+            raise BadInput(f"There is no silence {silence_id}; there are: {known}.")
+        for artifact in ids:
+            await self._api.delete(f"/artifacts/{artifact}")
+
+    async def _stored(self) -> list[tuple[str, Silence | None]]:
+        """Artifacts and their silences; None for one that cannot be read."""
+        body = {
+            "artifacts": {"type": {"any_": [self._type]}},
+            "sort": "CREATED_DESC",
+            "limit": MOST,
+        }
+        artifacts = await self._api.post("/artifacts/filter", body)
+        with whole_answer("the silences"):
+            return [(artifact["id"], _parsed(artifact)) for artifact in artifacts]
+
+
+def _parsed(artifact: Mapping[str, Any]) -> Silence | None:
+    try:
+        return from_json(json.loads(artifact["data"]))
+    except (KeyError, TypeError, ValueError, AttributeError, BadInput):
+        return None

@@ -1,0 +1,156 @@
+"""The shape of the code: a pure core that imports nothing from outside, and nothing too large."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "prefect_crash_monitor"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+EDGE = {
+    *("__main__", "answering", "cli", "cli_silence", "commands", "demo"),
+    *("api", "capture", "coverage", "crash_events", "event_pages", "flow_runs", "histories"),
+    *("lost_events", "observe", "recoveries", "seen", "diagnose", "explaining"),
+    *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
+    *("registration", "settings", "silence_store", "store"),
+}
+"""What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
+
+OUTSIDE = {"prefect", "httpx", "opentelemetry", "asyncio", "subprocess", "socket", "logging", "os"}
+CLOCKS = {"now", "utcnow", "today", "monotonic", "perf_counter", "time"}
+
+
+def module_of(path: Path) -> str:
+    """The module's name within the package; of the demo only that it is that."""
+    name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+    return "demo" if name.startswith("demo") else name
+
+
+CORE = {module_of(path): path for path in MODULES if module_of(path) not in EDGE}
+
+
+def tree_of(path: Path) -> ast.Module:
+    """What a file says."""
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that is imported anywhere in a file, by its full name."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """All functions and methods of a file."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Its length without its docstring, from `def` to the last line."""
+    length = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        length -= (first.end_lineno or 0) - first.lineno + 1
+    return length
+
+
+def offenders(paths: Iterable[Path], judge: Callable[[Path], object]) -> dict[str, object]:
+    """Which files have what is not allowed, and what."""
+    return {str(path.relative_to(ROOT)): found for path in paths if (found := judge(path))}
+
+
+def test_the_core_imports_nothing_from_outside():
+    """Neither Prefect nor a connection, a process or a log: a decision is a plain function."""
+
+    def outside(path: Path) -> set[str]:
+        return {name.partition(".")[0] for name in imports(path)} & OUTSIDE
+
+    assert offenders(CORE.values(), outside) == {}
+
+
+def test_the_core_imports_only_the_core():
+    """What it imports of ours is core, too."""
+
+    def edges(path: Path) -> set[str]:
+        ours = {name.removeprefix("prefect_crash_monitor.") for name in imports(path)}
+        return ours & EDGE
+
+    assert offenders(CORE.values(), edges) == {}
+
+
+def test_the_core_has_no_clock():
+    """`now` is passed in."""
+
+    def clocks(path: Path) -> set[str]:
+        calls = [node.func for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+        return {call.attr for call in calls if isinstance(call, ast.Attribute)} & CLOCKS
+
+    assert offenders(CORE.values(), clocks) == {}
+
+
+def test_every_edge_is_there():
+    """No name in the list that no module has."""
+    assert {module_of(path) for path in MODULES} >= EDGE
+
+
+def test_importing_the_core_loads_no_prefect():
+    """Importing Prefect takes seconds; neither the core nor the command line may do it."""
+    ours = "prefect_crash_monitor"
+    names = [ours, f"{ours}.cli", *(f"{ours}.{name}" for name in CORE if name != "__init__")]
+    program = f"import sys, {', '.join(names)}; print({{'prefect', 'httpx'}} & set(sys.modules))"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+
+    assert (done.stdout.strip(), done.stderr) == ("set()", "")
+
+
+def test_no_module_is_long():
+    """At most 300 lines, tests 500."""
+
+    def too_long(path: Path) -> int:
+        lines = len(path.read_text().splitlines())
+        return lines if lines > (500 if path in TESTS else 300) else 0
+
+    assert offenders([*MODULES, *TESTS], too_long) == {}
+
+
+def test_functions_are_short():
+    """None has more than 50 lines, as then it has two things to say; half have at most 8."""
+
+    def too_long(path: Path) -> dict[str, int]:
+        return {f.name: lines_of(f) for f in functions(path) if lines_of(f) > 50}
+
+    assert offenders(MODULES, too_long) == {}
+    assert median(lines_of(f) for path in MODULES for f in functions(path)) <= 8
+
+
+def test_every_test_says_what_it_shows():
+    """A docstring, a sentence."""
+
+    def silent(path: Path) -> list[str]:
+        tests = [f for f in functions(path) if f.name.startswith("test_")]
+        return [f.name for f in tests if not (ast.get_docstring(f) or "").endswith((".", "?"))]
+
+    assert offenders(TESTS, silent) == {}
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "manager", "common", "misc"])
+def test_modules_are_named_by_the_domain(word):
+    """A drawer for everything is where a concept has no name."""
+    assert [path for path in [*MODULES, *TESTS] if word in path.stem] == []
