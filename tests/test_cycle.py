@@ -354,3 +354,21 @@ async def test_a_burst_is_told_once_and_ends_with_an_all_clear(world, crashed, w
     assert len(registered.removed) == 6
     assert [m["subject"].split()[0] for m in hook.messages] == ["🔴", "✅"]
     assert "3 crashes in acme" in hook.messages[0]["text"]
+
+
+async def test_a_dimension_is_taken_from_the_labels_of_a_run(world, wait_until):
+    """Without such a tag the run's own label counts, which no event carries."""
+    flow, start = unique("labelled"), datetime.now(UTC)
+    for _ in range(2):
+        world.run(RUNNING, CRASHED, flow=flow, labels={flow: "acme"})
+
+    def stored() -> bool:
+        return world.crash_events(start.isoformat(), datetime.now(UTC).isoformat()) >= 2
+
+    wait_until(stored, what="crash events")
+    end = aligned(datetime.now(UTC), TEN) + TEN
+    async with open_api() as api:
+        await begin(api, settings(flow), aligned(start, TEN))
+        result = await cycle(api, settings(flow), end + 6 * SECOND)
+
+    assert [(i.group, i.crashes) for i in result.judgement.open] == [("acme", 2)]

@@ -31,7 +31,7 @@ from prefect_crash_monitor.flow_runs import (
 from prefect_crash_monitor.histories import HISTORIES_READ, latest_crashes, settle_doubts
 from prefect_crash_monitor.lost_events import Lost, find_unseen_runs
 from prefect_crash_monitor.model import Crash, Observation, Window
-from prefect_crash_monitor.reading import run_now
+from prefect_crash_monitor.reading import labels_of, run_now
 
 RUNS_PER_QUERY = 50
 
@@ -66,7 +66,7 @@ async def _observe(api: Api, window: Window, *, now: datetime, settle: timedelta
     settled = await settle_doubts(
         api, window, found, runs, doubtful=read.doubtful, have=lost.histories
     )
-    crashes = _by_time(settled.crashes)
+    crashes = _with_labels(_by_time(settled.crashes), runs)
     states = {id_: run_now(run) for id_, run in runs.items()}
     moved = _moved_on(crashes, states, window) if window.end < now else set()
     later = await _later_crashes(api, sorted(moved - settled.latest.keys()), window.end, now)
@@ -163,10 +163,11 @@ def _by_time(crashes: Iterable[Crash]) -> tuple[Crash, ...]:
     return tuple(sorted(once.values(), key=lambda crash: (crash.at, crash.state_id)))
 
 
-def with_labels(observation: Observation, labels: Mapping[str, Mapping[str, str]]) -> Observation:
-    """The same crashes with the labels of their runs, which events do not carry."""
-    crashes = tuple(
-        replace(crash, labels=tuple(sorted(labels.get(crash.flow_run_id, {}).items())))
-        for crash in observation.crashes
+def _with_labels(crashes: Iterable[Crash], runs: Mapping[str, Json]) -> tuple[Crash, ...]:
+    """The crashes with the labels of their runs, which events do not carry; a rule may ask."""
+    return tuple(
+        replace(crash, labels=labels_of(runs[crash.flow_run_id]))
+        if crash.flow_run_id in runs
+        else crash
+        for crash in crashes
     )
-    return replace(observation, crashes=crashes)

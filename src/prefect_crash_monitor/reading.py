@@ -125,6 +125,14 @@ def run_now(run: Mapping[str, Any]) -> RunNow:
     )
 
 
+def labels_of(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """A run's labels as text; those that Prefect itself sets are left out."""
+    labels = run.get("labels") or {}
+    return tuple(
+        sorted((key, str(value)) for key, value in labels.items() if not key.startswith("prefect."))
+    )
+
+
 def deployment_key(flow: str, deployment: str) -> str:
     """`flow name/deployment name`, or empty without a deployment."""
     return f"{flow}/{deployment}" if deployment else ""

@@ -160,12 +160,9 @@ def _incident(incident: Incident, report: Report) -> str:
     if incident.sample:
         run = link(incident.sample_run_name, _run_url(report, incident.sample_run_id))
         lines.append(f"  - {run}: {markdown(incident.evidence or incident.sample, 300)}")
-        lines.append(f"  - next: {code(incident.command or _logs_command(incident))}")
+        logs = f"prefect flow-run logs {incident.sample_run_id}"
+        lines.append(f"  - next: {code(incident.command or logs)}")
     return "\n".join(lines)
-
-
-def _logs_command(incident: Incident) -> str:
-    return f"prefect flow-run logs {incident.sample_run_id}"
 
 
 def _causes(report: Report) -> str:
