@@ -306,7 +306,7 @@ async def test_own_allowance_of_requests(world, crashed):
 
     assert result.record.crashed == 0
     observing = 3
-    assert api.requests - before <= observing + 10
+    assert api.requests - before <= observing + 11
 
 
 async def test_the_artifacts_are_pruned(world, crashed):

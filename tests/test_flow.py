@@ -25,7 +25,11 @@ from prefect_crash_monitor.registration import register
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.windows import aligned
 
-pytestmark = pytest.mark.server
+pytestmark = [
+    pytest.mark.server,
+    # Prefect's own event worker leaves its sockets to the garbage collector when a flow ends.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 SECOND = timedelta(seconds=1)
 QUICK: dict[str, Any] = {
     "interval": 10 * SECOND,

@@ -427,7 +427,7 @@ def test_words_of_a_notification():
         "3 crashes in etl/daily crossed rule deployment-crashes, "
         "the first at 2026-11-24 12:00:00 UTC, the latest at 2026-11-24 12:02:00 UTC.",
         "Pools: main (3)",
-        "Latest message: Process exited with status code: -9",
+        "Evidence: Process exited with status code: -9",
         "",
         f"Logs:  prefect flow-run logs {RUN.format(1)}",
         f"Retry: prefect flow-run retry {RUN.format(1)}",

@@ -178,19 +178,6 @@ def test_deployed_as_the_file_says(server, there):
     assert (schedule["active"], schedule["schedule"]["interval"]) == (True, 300)
 
 
-def test_the_scheduler_makes_its_runs(server, there, wait_until):
-    """Half a minute after each boundary of five minutes."""
-    body = {"deployments": {"id": {"any_": [deployment(there)["id"]]}}, "sort": "ID_DESC"}
-    runs = wait_until(
-        lambda: [r for r in there.post("/flow_runs/filter", body) if r["auto_scheduled"]],
-        what="scheduled runs",
-    )
-
-    starts = [datetime.fromisoformat(run["expected_start_time"]) for run in runs]
-    assert {start.timestamp() % 300 for start in starts} == {30}
-    assert len(set(starts)) == len(starts)
-
-
 def test_deploying_again_keeps_what_an_operator_did(server, there):
     """The schedule keeps its id and its pause; the deployment its id."""
     before = deployment(there)
