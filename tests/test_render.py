@@ -324,7 +324,8 @@ def test_words_of_crashes():
     assert "Found among the flow runs, without an event: 1." in text
     url = f"{UI}/deployments/deployment/0199c0de-1111-4000-8000-000000000000"
     assert f"| [etl/daily]({url}) | 2 | 1 |" in text
-    assert f"| [calm-koala-1]({UI}/runs/flow-run/{RUN.format(1)}) | etl/daily | Crashed |" in text
+    run = f"[calm-koala-1]({UI}/runs/flow-run/{RUN.format(1)})"
+    assert f"| {run} | — | still crashed | etl/daily | Crashed |" in text
     assert "Crashed (never started)" in text
 
 
