@@ -7,7 +7,7 @@ which anyone may choose.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.event_pages import LONGEST_QUERY, read_events
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.model import Crash, Window
-from prefect_crash_monitor.reading import crash_of_event, is_doubtful, moment, whole_answer
+from prefect_crash_monitor.reading import Doubt, crash_of_event, doubt_of, moment, whole_answer
 from prefect_crash_monitor.windows import TICK
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
@@ -30,8 +30,8 @@ class CrashEvents:
     """What the server says there are."""
     seen: int
     """Distinct events read, with those that only imitate a flow run's."""
-    doubtful: frozenset[str] = frozenset()
-    """State ids of crashes whose event is not as Prefect's own; a run's history decides."""
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
+    """By state id, where there is one; a run's history decides."""
 
     @property
     def agree(self) -> bool:
@@ -50,11 +50,14 @@ async def read_crash_events(
     reading = await read_events(api, span, lambda part: state_events(part, [CRASHED], ids))
     with whole_answer("crash events"):
         crashes = [crash_of_event(event) for event in reading.events.values()]
-        doubtful = frozenset(id_ for id_, event in reading.events.items() if is_doubtful(event))
+        doubts = {id_: doubt_of(event) for id_, event in reading.events.items()}
     inside = [crash for crash in crashes if crash is not None and crash.at in window]
     inside.sort(key=lambda crash: (crash.at, crash.state_id))
     return CrashEvents(
-        crashes=tuple(inside), total=reading.total, seen=len(reading.events), doubtful=doubtful
+        crashes=tuple(inside),
+        total=reading.total,
+        seen=len(reading.events),
+        doubts={id_: doubt for id_, doubt in doubts.items() if doubt is not Doubt.NONE},
     )
 
 

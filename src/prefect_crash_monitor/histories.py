@@ -16,7 +16,7 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.flow_runs import Json, crashed_states, now_crashed, side_by_side
 from prefect_crash_monitor.lost_events import History, lost_crashes
 from prefect_crash_monitor.model import Crash, Window
-from prefect_crash_monitor.reading import moment, whole_answer
+from prefect_crash_monitor.reading import Doubt, moment, whole_answer
 
 HISTORIES_READ = 2_000
 """Runs whose history is read; one request each, some 4 ms and 4 kB."""
@@ -38,22 +38,22 @@ async def settle_doubts(
     found: Sequence[Crash],
     runs: Mapping[str, Json],
     *,
-    doubtful: Collection[str],
+    doubts: Mapping[str, Doubt],
     have: Mapping[str, History],
 ) -> Settled:
     """The crashes that really were, with those of these runs that no event told of.
 
-    `runs` are the crashed ones as they are now, `doubtful` the ids of odd events, `have` the
-    histories at hand. No request where nothing is in doubt.
+    `runs` are the crashed ones as they are now, `doubts` the odd events by state id, `have`
+    the histories at hand. No request where nothing is in doubt.
     """
     by_run: dict[str, list[Crash]] = defaultdict(list)
     for crash in found:
-        if crash.flow_run_id in runs or crash.state_id not in doubtful:
+        if crash.flow_run_id in runs or doubts.get(crash.state_id) is not Doubt.BASELESS:
             by_run[crash.flow_run_id].append(crash)
     doubted = [
         run
         for id_, run in runs.items()
-        if id_ not in have and _in_doubt(run, by_run[id_], window, doubtful)
+        if id_ not in have and _in_doubt(run, by_run[id_], window, doubts)
     ]
     read, unread = doubted[:HISTORIES_READ], doubted[HISTORIES_READ:]
     states = await side_by_side(lambda run: crashed_states(api, run["id"]), read)
@@ -72,20 +72,20 @@ async def settle_doubts(
     )
 
 
-def _in_doubt(run: Json, seen: Sequence[Crash], window: Window, doubtful: Collection[str]) -> bool:
+def _in_doubt(run: Json, seen: Sequence[Crash], window: Window, odd: Collection[str]) -> bool:
     """Whether an event of the run is odd or doubled, or a crash or attempt of it is unexplained.
 
     An attempt that failed without crashing looks unexplained too; reading its history tells.
     """
     ids = {crash.state_id for crash in seen}
-    if not ids.isdisjoint(doubtful) or len({crash.at for crash in seen}) < len(seen):
+    if len({crash.at for crash in seen}) < len(seen):
         return True
     with whole_answer("a flow run"):
         present = now_crashed(run) and moment(run["state"]["timestamp"]) in window
+        confirmed = {run["state"]["id"]} if present else set()
         before_the_latest = set(range(1, int(run.get("run_count") or 0)))
-        return (present and run["state"]["id"] not in ids) or bool(
-            before_the_latest - {crash.run_count for crash in seen}
-        )
+        unexplained = before_the_latest - {crash.run_count for crash in seen}
+    return not confirmed <= ids or bool(unexplained) or not (ids - confirmed).isdisjoint(odd)
 
 
 def _confirmed(crashes: Sequence[Crash], history: History | None) -> Iterable[Crash]:

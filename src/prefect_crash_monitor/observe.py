@@ -63,9 +63,7 @@ async def _observe(api: Api, window: Window, *, now: datetime, settle: timedelta
     lost, missing = await _cross_check(api, window, read, now)
     found = _by_time([*read.crashes, *lost.crashes])
     runs = await _runs_now(api, found, lost.runs)
-    settled = await settle_doubts(
-        api, window, found, runs, doubtful=read.doubtful, have=lost.histories
-    )
+    settled = await settle_doubts(api, window, found, runs, doubts=read.doubts, have=lost.histories)
     crashes = _with_labels(_by_time(settled.crashes), runs)
     states = {id_: run_now(run) for id_, run in runs.items()}
     moved = _moved_on(crashes, states, window) if window.end < now else set()

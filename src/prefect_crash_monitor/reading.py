@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from prefect_crash_monitor.errors import Failing
@@ -13,6 +14,16 @@ from prefect_crash_monitor.fates import RunNow
 from prefect_crash_monitor.model import Crash, Source
 
 FLOW_RUN_RESOURCE = re.compile(r"prefect\.flow-run\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+
+class Doubt(Enum):
+    """Whether the history of a run has to confirm what an event says of it."""
+
+    NONE = auto()
+    SOME = auto()
+    """To be confirmed; of a deleted run it is believed."""
+    BASELESS = auto()
+    """To be confirmed; of a deleted run, which cannot confirm it, it is not believed."""
 
 
 @contextmanager
@@ -69,15 +80,18 @@ def crash_of_event(event: Mapping[str, Any]) -> Crash | None:
     )
 
 
-def is_doubtful(event: Mapping[str, Any]) -> bool:
-    """Whether an event does not look as Prefect's own: anyone may send one, or send one again.
+def doubt_of(event: Mapping[str, Any]) -> Doubt:
+    """How far an event looks as Prefect's own: anyone may send one, or send one again.
 
-    Prefect's own repeat the state in the payload, and the time of the state is the event's.
+    Prefect's own name the state, and the time of the state is the event's.
     """
-    stated = event["resource"].get("prefect.state-timestamp")
-    if stated is None:
-        return not (event.get("payload") or {}).get("validated_state")
-    return moment(stated) != moment(event["occurred"])
+    resource = event["resource"]
+    stated = resource.get("prefect.state-timestamp")
+    if stated is not None and moment(stated) != moment(event["occurred"]):
+        return Doubt.BASELESS
+    if "prefect.state-name" not in resource:
+        return Doubt.BASELESS
+    return Doubt.SOME if stated is None else Doubt.NONE
 
 
 def crash_of_state(

@@ -1,0 +1,51 @@
+"""Defects that were found, each with the smallest case that shows it.
+
+Those of the observation as a whole are situations in `test_observe_truth`: attempts beyond a
+limit left out in silence, a later crash without event that did not supersede, events sent twice
+or by others, windows beyond the retention taken for quiet times.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from prefect_crash_monitor.errors import Failing
+from prefect_crash_monitor.reading import Doubt, crash_of_state, doubt_of, rows
+
+AT = "2026-11-24T12:00:00+00:00"
+RUN = {"prefect.resource.id": "prefect.flow-run.00000000-0000-4000-8000-000000000001"}
+NAMED = {**RUN, "prefect.state-name": "Crashed", "prefect.state-type": "CRASHED"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "doubt"),
+    [
+        ({**NAMED, "prefect.state-timestamp": AT}, Doubt.NONE),
+        ({**NAMED, "prefect.state-timestamp": "2026-11-24T12:00:00Z"}, Doubt.NONE),
+        (NAMED, Doubt.SOME),
+        ({**RUN, "prefect.state-type": "CRASHED"}, Doubt.BASELESS),
+        ({**NAMED, "prefect.state-timestamp": "2026-11-24T11:59:00+00:00"}, Doubt.BASELESS),
+    ],
+    ids=["as Prefect's", "with a Z", "without its time", "without a name", "sent again later"],
+)
+def test_an_event_is_believed_as_far_as_it_looks_like_prefects(resource, doubt):
+    """Anyone may send a crash event; it used to count whatever it looked like."""
+    assert doubt_of({"resource": resource, "occurred": AT}) is doubt
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"detail": "gone"}, "[]", 0])
+def test_what_is_no_list_is_no_empty_list(answer):
+    """An empty object instead of a list of lost runs used to mean that none was lost."""
+    with pytest.raises(Failing, match="lost runs"):
+        rows(answer, "lost runs")
+
+
+def test_a_lost_event_of_an_own_run_is_recognised_by_the_tags_of_its_flow():
+    """Prefect's events gather the tags of run, flow and deployment; so must we without one."""
+    state = {"id": "s", "timestamp": AT}
+    run = {"id": "r", "tags": ["a"]}
+
+    crash = crash_of_state(state, run, {"name": "f", "tags": ["b"]}, {"name": "d", "tags": ["c"]})
+
+    assert crash.tags == ("a", "b", "c")
+    assert crash.deployment == "f/d"
