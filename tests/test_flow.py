@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +39,13 @@ QUICK: dict[str, Any] = {
     "cooldown": 10 * SECOND,
     "silent_after": 100,
 }
+
+
+@pytest.fixture(autouse=True)
+def sockets_of_prefect() -> Iterator[None]:
+    """Collects what Prefect leaves behind here, where the warning is ignored, not in others."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -178,17 +178,34 @@ def test_deployed_as_the_file_says(server, there):
     assert (schedule["active"], schedule["schedule"]["interval"]) == (True, 300)
 
 
+def test_the_scheduler_makes_its_runs(server, there, wait_until):
+    """Half a minute after each boundary of five minutes.
+
+    With SQLAlchemy 2.1 the scheduler of Prefect 3.8 makes none: its bulk insert is refused, and
+    the monitor would never run.
+    """
+    body = {"deployments": {"id": {"any_": [deployment(there)["id"]]}}, "sort": "ID_DESC"}
+    runs = wait_until(
+        lambda: [r for r in there.post("/flow_runs/filter", body) if r["auto_scheduled"]],
+        what="scheduled runs",
+    )
+
+    starts = [datetime.fromisoformat(run["expected_start_time"]) for run in runs]
+    assert {start.timestamp() % 300 for start in starts} == {30}
+    assert len(set(starts)) == len(starts)
+
+
 def test_deploying_again_keeps_what_an_operator_did(server, there):
     """The schedule keeps its id and its pause; the deployment its id."""
     before = deployment(there)
     (schedule,) = before["schedules"]
     path = f"/deployments/{before['id']}/schedules/{schedule['id']}"
-    there.http.patch(path, json={"active": False}).raise_for_status()
+    there.patch(path, {"active": False})
     try:
         server.box.command("prefect", "--no-prompt", "deploy", "--all")
         after = deployment(there)
     finally:
-        there.http.patch(path, json={"active": True}).raise_for_status()
+        there.patch(path, {"active": True})
 
     assert after["id"] == before["id"]
     assert [(s["id"], s["active"]) for s in after["schedules"]] == [(schedule["id"], False)]

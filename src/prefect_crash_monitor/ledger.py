@@ -14,6 +14,7 @@ from typing import Any
 
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window
+from prefect_crash_monitor.reading import moment
 
 VERSION = 1
 
@@ -148,7 +149,8 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
 
     Raises:
         BadInput: when a newer version of the monitor wrote it.
-        KeyError, TypeError, ValueError: when it is damaged; it can be rebuilt from events.
+        AttributeError, KeyError, TypeError, ValueError: when it is damaged; an older one or the
+            monitor's own events serve.
     """
     if data["version"] > VERSION:
         raise BadInput(
@@ -221,9 +223,8 @@ def _counted_json(counted: Counted) -> dict[str, Any]:
 
 
 def _counted_of(item: Mapping[str, Any]) -> Counted:
-    start, end = datetime.fromisoformat(item["since"]), datetime.fromisoformat(item["until"])
     return Counted(
-        window=Window(start, end),
+        window=Window(moment(item["since"]), moment(item["until"])),
         crashed=int(item["crashed"]),
         complete=bool(item["complete"]),
         revision=int(item["revision"]),
@@ -231,9 +232,9 @@ def _counted_of(item: Mapping[str, Any]) -> Counted:
     )
 
 
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _text(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
 
 
 def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return moment(text) if text else None

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.errors import ApiTrouble
 from prefect_crash_monitor.events import (
     INCIDENT_EVENTS,
     INTERVAL_COUNTED,
@@ -67,15 +69,19 @@ class LedgerStore:
         return await self._rebuild(now)
 
     async def write(self, ledger: Ledger) -> None:
-        """Stores the ledger, and removes the ones that it replaces."""
+        """Stores the ledger, and removes the ones that it replaces.
+
+        Once it is stored the cycle is done: what cannot be removed now, the next one removes.
+        """
         body = {
             "type": self._type,
             "description": f"State of crash monitor {self._monitor}; it is rebuilt when deleted.",
             "data": json.dumps(to_json(ledger)),
         }
         await self._api.post("/artifacts/", body)
-        for artifact in self._stored[KEPT - 1 :]:
-            await self._api.delete(f"/artifacts/{artifact}")
+        with suppress(ApiTrouble):
+            for artifact in self._stored[KEPT - 1 :]:
+                await self._api.delete(f"/artifacts/{artifact}")
 
     async def _rebuild(self, now: datetime) -> Ledger:
         """What the monitor's own events tell of what was counted, and of its incidents."""
@@ -122,7 +128,7 @@ def _parsed(artifact: Mapping[str, Any]) -> Ledger | None:
     """The ledger of an artifact; None where it is damaged, so that an older one serves."""
     try:
         return from_json(json.loads(artifact["data"]))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

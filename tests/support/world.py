@@ -32,8 +32,15 @@ class World:
 
     def post(self, path: str, body: Any) -> Any:
         """The JSON answer, retrying what SQLite refuses under load."""
+        return self._send("POST", path, body)
+
+    def patch(self, path: str, body: Any) -> None:
+        """Changes what is at a path, with the same patience."""
+        self._send("PATCH", path, body)
+
+    def _send(self, method: str, path: str, body: Any) -> Any:
         for _ in range(10):
-            answer = self.http.post(path, json=body)
+            answer = self.http.request(method, path, json=body)
             if answer.status_code != 503:
                 break
             time.sleep(0.5)

@@ -1,0 +1,259 @@
+"""The ledger: it survives its JSON and stays bounded; a damaged one is passed over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.world import World, unique
+
+from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.ledger import (
+    CLOSED_KEPT,
+    SERIES_KEPT,
+    VERSION,
+    Counted,
+    Ledger,
+    enter,
+    from_json,
+    late,
+    mark,
+    to_json,
+    vanished,
+)
+from prefect_crash_monitor.model import Diagnosis, Fate, Incident, IntervalRecord, Window
+from prefect_crash_monitor.store import KEPT, LEDGER_TYPE, LedgerStore
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+times = st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))
+names = st.text(max_size=20)
+numbers = st.integers(0, 10**6)
+counts = st.dictionaries(names, numbers, max_size=3)
+marks = st.text("0123456789abcdef", min_size=12, max_size=12)
+incidents = st.builds(
+    Incident,
+    id=marks,
+    episode=numbers,
+    rule=names,
+    scope=names,
+    group=names,
+    severity=names,
+    opened_at=times,
+    first_crash_at=times,
+    last_crash_at=times,
+    burning_until=times,
+    crashes=numbers,
+    deployments=counts,
+    work_pools=counts,
+    causes=counts,
+    sample=names,
+    reminders=numbers,
+    told_at=st.none() | times,
+    resolved_at=st.none() | times,
+    judged_through=st.none() | times,
+)
+intervals = st.builds(
+    Counted,
+    window=st.builds(Window, times, times),
+    crashed=numbers,
+    complete=st.booleans(),
+    revision=numbers,
+    marks=st.frozensets(marks, max_size=3),
+)
+diagnoses = st.builds(Diagnosis, cause=names, confidence=names, fingerprint=names)
+ledgers = st.builds(
+    Ledger,
+    monitor=names,
+    watermark=st.none() | times,
+    counted=st.lists(intervals, max_size=3).map(tuple),
+    incidents=st.lists(incidents, max_size=3).map(tuple),
+    diagnoses=st.dictionaries(marks, diagnoses, max_size=3),
+    outbox=st.lists(st.dictionaries(names, names | numbers), max_size=2).map(tuple),
+    registered=names,
+    own_deployments=st.lists(names, max_size=2).map(tuple),
+)
+
+
+@given(ledgers)
+def test_it_survives_its_json(ledger):
+    """What the next cycle reads is what this one wrote, to the last field."""
+    assert from_json(json.loads(json.dumps(to_json(ledger)))) == ledger
+
+
+def record(start: datetime, *state_ids: str, **more: Any) -> IntervalRecord:
+    """The record of five minutes."""
+    window = Window(start, start + 5 * MINUTE)
+    fates = {Fate.STILL_CRASHED: len(state_ids)}
+    return IntervalRecord(
+        window=window, counted_at=window.end, fates=fates, state_ids=state_ids, **more
+    )
+
+
+def test_it_stays_bounded():
+    """A year of intervals with crashes and incidents: a day of the trend, marks of the horizon."""
+    ledger = Ledger(monitor="default")
+    for number in range(2_000):
+        start = NOON + number * 5 * MINUTE
+        closed = incident(f"{number:012x}", resolved_at=start)
+        ledger = replace(ledger, incidents=(*ledger.incidents, closed))
+        records = [record(start, f"state-{number:012x}")]
+        ledger = enter(ledger, records, horizon=start - 30 * MINUTE, now=start)
+
+    assert len(ledger.counted) == SERIES_KEPT
+    assert ledger.watermark == NOON + 2_000 * 5 * MINUTE
+    assert len(ledger.incidents) == CLOSED_KEPT
+    assert sum(len(counted.marks) for counted in ledger.counted) == 7
+    assert len(json.dumps(to_json(ledger))) < 400_000
+
+
+def incident(id_: str, **more: Any) -> Incident:
+    """An incident of one crash."""
+    at = dict.fromkeys(("opened_at", "first_crash_at", "last_crash_at", "burning_until"), NOON)
+    return Incident(
+        id=id_,
+        episode=1,
+        rule="loop",
+        scope="flow",
+        group="etl",
+        severity="warning",
+        crashes=1,
+        **at,
+        **more,
+    )
+
+
+def test_open_incidents_are_never_forgotten():
+    """However old, and however many closed ones there are."""
+    old = incident("0" * 12)
+    closed = tuple(incident(f"{n:012x}", resolved_at=NOON) for n in range(1, 500))
+    ledger = replace(Ledger(monitor="default"), incidents=(*closed, old))
+
+    later = NOON + timedelta(days=400)
+    after = enter(ledger, [record(later)], horizon=later, now=later)
+
+    assert after.incidents == (old,)
+
+
+def test_the_watermark_never_goes_back():
+    """A correction of an earlier interval replaces it and nothing else."""
+    first, second = record(NOON, "a" * 12), record(NOON + 5 * MINUTE)
+    ledger = enter(Ledger(monitor="default"), [first, second], horizon=NOON, now=NOON)
+    corrected = record(NOON, "a" * 12, "b" * 12, revision=1)
+
+    after = enter(ledger, [corrected], horizon=NOON, now=NOON)
+
+    assert after.watermark == NOON + 10 * MINUTE
+    assert [(c.crashed, c.revision) for c in after.counted] == [(2, 1), (0, 0)]
+
+
+def test_late_and_vanished_crashes_are_told_by_their_marks():
+    """Also where the number is the same: one came late, another can no longer be seen."""
+    counted = Counted(
+        window=Window(NOON, NOON + 5 * MINUTE),
+        crashed=2,
+        complete=True,
+        marks=frozenset({"a" * 12, "b" * 12}),
+    )
+    now = record(NOON, "b" * 12, "c" * 12)
+
+    assert late(counted, now) == {"c" * 12}
+    assert vanished(counted, now) == 1
+    assert mark("0199c0de-0000-4000-8000-a1b2c3d4e5f6") == "a1b2c3d4e5f6"
+
+
+# Stored on a server.
+
+
+def write_raw(world: World, monitor: str, data: object) -> None:
+    """Stores this as the newest ledger, whatever it is."""
+    world.post("/artifacts/", {"type": f"{LEDGER_TYPE}.{monitor}", "data": data})
+
+
+GOOD = Ledger(monitor="m", watermark=NOON, counted=(), incidents=(incident("0" * 12),))
+WHOLE = to_json(replace(GOOD, counted=enter(GOOD, [record(NOON)], horizon=NOON, now=NOON).counted))
+
+
+def with_one(key: str, value: object) -> Mapping[str, object]:
+    """A ledger with one field damaged."""
+    return {**WHOLE, "watermark": (NOON + MINUTE).isoformat(), key: value}
+
+
+DAMAGED = {
+    "half of it": json.dumps(WHOLE)[:100],
+    "nothing": "",
+    "null": "null",
+    "a list": "[]",
+    "a number": "3",
+    "no fields": "{}",
+    "odd version": json.dumps(with_one("version", "one")),
+    "odd time": json.dumps(with_one("watermark", "soon")),
+    "time without offset": json.dumps(with_one("watermark", "2026-11-24T12:01:00")),
+    "odd incident": json.dumps(with_one("incidents", ["x"])),
+    "empty incident": json.dumps(with_one("incidents", [{}])),
+    "odd interval": json.dumps(with_one("counted", ["x"])),
+    "odd marks": json.dumps(with_one("counted", [{**WHOLE["counted"][0], "marks": 1}])),
+    "odd diagnoses": json.dumps(with_one("diagnoses", ["x"])),
+    "null for a list": json.dumps(with_one("outbox", None)),
+}
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+async def test_a_damaged_ledger_is_passed_over(world, damaged):
+    """The one before serves: a cycle is repeated, nothing is forgotten."""
+    monitor = unique("damaged")
+    async with open_api() as api:
+        await LedgerStore(api, monitor).write(GOOD)
+        write_raw(world, monitor, damaged)
+        read = await LedgerStore(api, monitor).read(NOON)
+
+    assert read == GOOD
+
+
+@pytest.mark.server
+async def test_without_any_usable_one_it_is_empty(world):
+    """No earlier ledger, no events: as at the first cycle ever."""
+    monitor = unique("damaged")
+    write_raw(world, monitor, "{}")
+    async with open_api() as api:
+        read = await LedgerStore(api, monitor).read(NOON)
+
+    assert read == Ledger(monitor=monitor)
+
+
+@pytest.mark.server
+async def test_a_ledger_of_a_newer_version_is_left_alone(world):
+    """An older monitor must not count over it; the message says what to do."""
+    monitor = unique("newer")
+    write_raw(world, monitor, json.dumps({**WHOLE, "version": VERSION + 1}))
+    async with open_api() as api:
+        with pytest.raises(BadInput, match="run the newer prefect-crash-monitor everywhere"):
+            await LedgerStore(api, monitor).read(NOON)
+
+
+@pytest.mark.server
+async def test_few_are_kept_and_the_latest_watermark_wins(world):
+    """Written again and again: two stay; one written late by a slower cycle does not win."""
+    monitor = unique("many")
+    async with open_api() as api:
+        for minute in range(5):
+            store = LedgerStore(api, monitor)
+            await store.read(NOON)
+            await store.write(replace(GOOD, watermark=NOON + minute * MINUTE))
+        write_raw(world, monitor, json.dumps(to_json(GOOD)))
+        read = await LedgerStore(api, monitor).read(NOON)
+        body = {"artifacts": {"type": {"any_": [f"{LEDGER_TYPE}.{monitor}"]}}}
+        stored = await api.post("/artifacts/filter", body)
+
+    assert read.watermark == NOON + 4 * MINUTE
+    assert len(stored) == KEPT + 1
+    assert all(artifact["key"] is None for artifact in stored)  # not among the user's artifacts
