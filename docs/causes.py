@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-import typer.main
 from docs.clue_words import alternatives, in_full, words
 from docs.insights import INSIGHTS, SIGNATURES, Insight, Sample, Signature
 
-from prefect_crash_monitor.cli import app
 from prefect_crash_monitor.explain import (
     CAUSES,
     RULES,
@@ -90,7 +88,6 @@ BY_CAUSE: Mapping[str, tuple[Rule, ...]] = {
     slug: tuple(rule for rule in RULES if rule.cause == slug) for slug in CAUSES
 }
 
-OUR_COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 SIGNS_OF = {sign.cause: sign for sign in SIGNS}
 SEVERITIES = tuple(Severity)
 
@@ -264,10 +261,7 @@ def _named(detail: str) -> str:
 
 def _command(template: str) -> str:
     names = {name: name.upper() for _, name, _, _ in Formatter().parse(template) if name}
-    command = template.format_map(names)
-    program, ours, *_ = command.split()
-    missing = program == "crash-monitor" and ours not in OUR_COMMANDS
-    return f"{command}  # not in this version" if missing else command
+    return template.format_map(names)
 
 
 def _link(slug: str) -> str:

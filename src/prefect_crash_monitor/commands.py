@@ -15,6 +15,7 @@ from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.events import incident_json
+from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.model import Diagnosis, Observation, Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.own_runs import Place
@@ -50,8 +51,6 @@ async def count_window(
 
 async def _diagnoses(api: Api, observation: Observation) -> Mapping[str, Diagnosis]:
     """Why each of the crashes happened, as far as a cycle would find out."""
-    from prefect_crash_monitor.explaining import explain_crashes
-
     crashes = [crash for crash in observation.crashes if not is_own(crash)]
     explained = await explain_crashes(api, crashes, {}, settled_before=observation.window.start)
     return explained.diagnoses

@@ -83,7 +83,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     seen = await see(api, ledger, plan, policy, settings.name, now)
     records, corrected = _count(seen)
     judgement = _judge(seen)
-    registered = await register_if_changed(api, policy, settings.name, ledger.registered)
+    registered = await register_if_changed(api, settings.lasting, settings.name, ledger.registered)
     notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
     result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
     after = _remembered(seen, result, registered)

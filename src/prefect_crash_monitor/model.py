@@ -34,6 +34,14 @@ class Window:
         return self.end - self.start
 
 
+class Severity(StrEnum):
+    """How bad a cause or an incident is; a label of events, so automations can route on it."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
 class Source(StrEnum):
     """Which read found a crash."""
 

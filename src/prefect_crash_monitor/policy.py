@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.rule import DEFAULT_RULES, Rule, Scope, Severity
+from prefect_crash_monitor.model import Severity
+from prefect_crash_monitor.rule import DEFAULT_RULES, Rule, Scope
 
 __all__ = [
     "DEFAULT_RULES",

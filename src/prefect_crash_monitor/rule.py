@@ -8,13 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
-class Severity(StrEnum):
-    """How bad an incident is; part of its labels, so automations can route on it."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
+from prefect_crash_monitor.model import Severity
 
 
 class Scope(StrEnum):

@@ -24,7 +24,14 @@ class Settings:
 
     name: str
     policy: Policy
+    saved: Policy | None = None
+    """The policy without what is overridden for this run; None where nothing is."""
     notices: tuple[str, ...] = ()
+
+    @property
+    def lasting(self) -> Policy:
+        """What the automations follow: registering them for one run would reset cooldowns."""
+        return self.saved or self.policy
 
 
 async def load_settings(
@@ -55,12 +62,19 @@ async def load_settings(
             f"No block {BLOCK_TYPE}/{name} is saved: the built-in default policy is in force. "
             "Save one with `python blocks/crash_policy.py`."
         )
-        policy = override(Policy(), overrides or {})
-        return Settings(name=name, policy=policy, notices=(notice, *_overridden(overrides)))
+        saved = Policy()
+        policy = override(saved, overrides or {})
+        return Settings(
+            name=name,
+            policy=policy,
+            saved=saved,
+            notices=(notice, *_overridden(overrides)),
+        )
     with whole_answer("the policy block"):
         values = dict(document["data"])
-    policy = override(parse_policy(values), overrides or {})
-    return Settings(name=name, policy=policy, notices=_overridden(overrides))
+    saved = parse_policy(values)
+    policy = override(saved, overrides or {})
+    return Settings(name=name, policy=policy, saved=saved, notices=_overridden(overrides))
 
 
 def _overridden(overrides: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -16,8 +16,10 @@ from typing import Any
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.errors import ApiTrouble
+from prefect_crash_monitor.event_pages import PAGE
 from prefect_crash_monitor.events import (
     INCIDENT_EVENTS,
+    INCIDENT_RESOURCE,
     INTERVAL_COUNTED,
     MONITOR_LABEL,
     monitor_resource,
@@ -34,8 +36,10 @@ READ = 5
 KEPT = 2
 """The one before is kept: should the newest be damaged, a cycle is repeated, not the history."""
 
-REBUILT_FROM = 50
-"""Events of a kind from which a lost ledger is rebuilt; one page."""
+REBUILT_PAGES = 5
+REBUILT_SPAN = timedelta(days=13)
+"""Pages of events of a kind from which a lost ledger is rebuilt, and how far back they reach;
+Prefect Cloud takes 14 days at most."""
 
 
 class LedgerStore:
@@ -85,8 +89,10 @@ class LedgerStore:
 
     async def _rebuild(self, now: datetime) -> Ledger:
         """What the monitor's own events tell of what was counted, and of its incidents."""
-        counted = await self._own_events([INTERVAL_COUNTED], now)
-        told = await self._own_events(sorted(INCIDENT_EVENTS.values()), now)
+        own = {"id": [monitor_resource(self._monitor)]}
+        counted = await self._own_events([INTERVAL_COUNTED], own, now)
+        incidents_of_all = {"id_prefix": [f"{INCIDENT_RESOURCE}."]}
+        told = await self._own_events(sorted(INCIDENT_EVENTS.values()), incidents_of_all, now)
         with whole_answer("the monitor's own events"):
             intervals = [_counted_of(event) for event in counted]
             intervals.sort(key=lambda c: (c.window, c.revision))
@@ -102,26 +108,37 @@ class LedgerStore:
         )
         return replace(ledger, watermark=max((w.end for w in by_window), default=None))
 
-    async def _own_events(self, names: Sequence[str], now: datetime) -> list[Mapping[str, Any]]:
-        filter_ = {
-            "event": {"name": list(names)},
-            "resource": {"labels": {MONITOR_LABEL: self._monitor}},
-            "occurred": {
-                "since": (now - timedelta(days=13)).isoformat(),
-                "until": now.isoformat(),
-            },
-            "order": "DESC",
-        }
-        body = {"filter": filter_, "limit": REBUILT_FROM}
-        page = await self._api.post("/events/filter", body)
-        with whole_answer("the monitor's own events"):
-            resource = monitor_resource(self._monitor)
-            return [
-                event
-                for event in page["events"]
-                if event["event"] != INTERVAL_COUNTED
-                or event["resource"]["prefect.resource.id"] == resource
-            ]
+    async def _own_events(
+        self, names: Sequence[str], resource: Mapping[str, Any], now: datetime
+    ) -> list[Mapping[str, Any]]:
+        """The latest events of these names and this monitor, the latest first.
+
+        By resource, which is indexed: a label is looked for in every event of the span, and on a
+        large server that is not answered in time. So other monitors' are left out here, and as
+        many pages are read as that takes, up to `REBUILT_PAGES`.
+        """
+        found: dict[str, Mapping[str, Any]] = {}
+        until = now
+        for _ in range(REBUILT_PAGES):
+            filter_ = {
+                "event": {"name": list(names)},
+                "resource": dict(resource),
+                "occurred": {
+                    "since": (now - REBUILT_SPAN).isoformat(),
+                    "until": until.isoformat(),
+                },
+                "order": "DESC",
+            }
+            page = await self._api.post("/events/filter", {"filter": filter_, "limit": PAGE})
+            with whole_answer("the monitor's own events"):
+                events = page["events"]
+                for event in events:
+                    if event["resource"].get(MONITOR_LABEL) == self._monitor:
+                        found[event["id"]] = event
+                if len(events) < PAGE or len(found) >= PAGE:
+                    break
+                until = moment(events[-1]["occurred"])
+        return list(found.values())
 
 
 def _parsed(artifact: Mapping[str, Any]) -> Ledger | None:

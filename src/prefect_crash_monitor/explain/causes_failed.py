@@ -28,7 +28,7 @@ CAUSES = {
         title="The worker could not start the run",
         meaning=(
             "An old agent or worker failed to submit the run and called it Failed; today that is "
-            "a crash, and it counts as one."
+            "a crash. The count reads only what Prefect calls CRASHED, so it is not among it."
         ),
         remediation=(
             "Upgrade the worker: agents up to 2.10.9 do this.",

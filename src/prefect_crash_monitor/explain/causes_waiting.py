@@ -6,7 +6,6 @@ from prefect_crash_monitor.explain.cause import (
     DEPLOYMENT,
     INSPECT,
     LOGS,
-    MARK,
     PODS,
     POOL,
     POOL_LIMIT,
@@ -27,7 +26,7 @@ CAUSES = {
             "Stop workers only when they run nothing: pause the pool, wait, stop.",
             "Have an automation mark runs whose heartbeats stop for three periods.",
         ),
-        commands=(MARK, INSPECT, LOGS, POOL),
+        commands=(INSPECT, LOGS, POOL),
     ),
     "ghost-pending": Cause(
         title="Ghost: submitted, never started",
@@ -38,7 +37,7 @@ CAUSES = {
             "Mark it as crashed, and start it again.",
             "Look at the worker's own output around the time of submission.",
         ),
-        commands=(MARK, INSPECT, POOL, WORKER),
+        commands=(INSPECT, POOL, WORKER),
     ),
     "unobservable": Cause(
         title="Silent, and never sent a heartbeat",

@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 
-from prefect_crash_monitor.explain.cause import MARK, Cause
 from prefect_crash_monitor.explain.causes import CAUSES, UNKNOWN
 from prefect_crash_monitor.explain.clues import Finding, state_line
 from prefect_crash_monitor.explain.evidence import Evidence, Names, Part
@@ -97,7 +96,7 @@ def _explained(evidence: Evidence, match: Match, rule: Rule) -> Explanation:
         summary=" ".join(words),
         evidence=shown(_telling_first(evidence, match.finding.lines)),
         remediation=cause.remediation,
-        commands=commands(_templates(cause, rule.verdict), evidence.names),
+        commands=commands(cause.commands, evidence.names),
         insights=insights(evidence, rule.insights),
         recovered=evidence.course.crash_left,
     )
@@ -128,12 +127,6 @@ def _telling_first(evidence: Evidence, lines: Iterable[Line]) -> Iterable[Line]:
     found = list(lines)
     past = [line for line in found if line.source is Where.HISTORY]
     return [*(line for line in found if line not in past), state_line(evidence), *past]
-
-
-def _templates(cause: Cause, verdict: Verdict) -> tuple[str, ...]:
-    """A ghost is first of all to be marked, whatever made it one."""
-    ghost = verdict is Verdict.GHOST and MARK not in cause.commands
-    return (MARK, *cause.commands) if ghost else cause.commands
 
 
 def shown(lines: Iterable[Line]) -> tuple[Line, ...]:

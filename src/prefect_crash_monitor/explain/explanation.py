@@ -7,6 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from prefect_crash_monitor.model import Severity
+
+__all__ = ["Confidence", "Explanation", "Line", "Severity", "Verdict", "Where"]
+
 
 class Verdict(StrEnum):
     """What is the matter with a run."""
@@ -28,14 +32,6 @@ class Confidence(StrEnum):
     HIGH = "high"
     MEDIUM = "medium"
     LOW = "low"
-
-
-class Severity(StrEnum):
-    """How much the cause matters."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
 
 
 class Where(StrEnum):

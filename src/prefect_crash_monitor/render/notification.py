@@ -86,10 +86,11 @@ def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
     policy = "" if monitor == "default" else f" --policy {monitor}"
     lines = []
     if transition.kind is not Kind.RESOLVED and incident.sample_run_id:
-        if incident.command:
+        logs = f"prefect flow-run logs {incident.sample_run_id}"
+        if incident.command and incident.command != logs:
             lines.append(f"Next:  {chat(incident.command, 400)}")
         lines += [
-            f"Logs:  prefect flow-run logs {incident.sample_run_id}",
+            f"Logs:  {logs}",
             f"Retry: prefect flow-run retry {incident.sample_run_id}",
             f"Open:  crash-monitor incidents{policy}",
         ]
