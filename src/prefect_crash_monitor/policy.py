@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -23,6 +22,7 @@ from pydantic import (
 
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.model import Severity
+from prefect_crash_monitor.planned_silence import PlannedSilence
 from prefect_crash_monitor.rule import DEFAULT_RULES, Rule, Scope
 
 __all__ = [
@@ -37,40 +37,7 @@ __all__ = [
 ]
 
 DAY = timedelta(days=1)
-Pattern = Annotated[str, Field(min_length=1, max_length=500)]
-SilencedField = Literal["deployment", "flow", "work_pool", "work_queue", "tag", "cause"]
 BLOCK_NAME = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
-
-
-class PlannedSilence(BaseModel):
-    """A silence that stands in the policy, as a maintenance window known beforehand."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    matcher: dict[SilencedField, Pattern] = Field(
-        min_length=1,
-        description=(
-            "Which crashes: pattern by field, of deployment (flow/deployment), flow, work_pool, "
-            "work_queue, tag and cause; all must match. Too wide silences problems that nobody "
-            "planned; too narrow and the maintenance notifies."
-        ),
-    )
-    since: AwareDatetime = Field(description="When it begins, with an offset.")
-    until: AwareDatetime = Field(
-        description=(
-            "When it ends, with an offset; what still burns then opens an incident. Too early and "
-            "the rest of the maintenance notifies, too late and real problems stay unheard."
-        )
-    )
-    reason: str = Field(
-        min_length=1, max_length=500, description="Why, for whoever reads the report."
-    )
-
-    @model_validator(mode="after")
-    def _ends_after_it_begins(self) -> Self:
-        if self.until <= self.since:
-            raise ValueError(f"the silence ends ({self.until}) before it begins ({self.since})")
-        return self
 
 
 class Policy(BaseModel):

@@ -24,18 +24,18 @@ from prefect_crash_monitor.model import (
     Window,
 )
 from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
+from prefect_crash_monitor.render.incidents import incidents_section
 from prefect_crash_monitor.render.table import FATE_WORDS, cause_of
 from prefect_crash_monitor.render.text import (
-    code,
     crashes_of,
-    duration,
     link,
     markdown,
+    run_url,
     span,
     stamp,
 )
 
-GROUPS_SHOWN, CRASHES_SHOWN, INCIDENTS_SHOWN = 20, 15, 20
+GROUPS_SHOWN, CRASHES_SHOWN = 20, 15
 USUAL_FROM = 12
 """Intervals before a usual number is named: an hour at five minutes."""
 
@@ -96,7 +96,9 @@ def render_report(report: Report) -> str:
         f"# {'🔴' if report.open_incidents else '🟢' if not report.crashed else '🟠'} "
         f"{_verdict(report)}",
         _gaps(report),
-        _incidents(report),
+        incidents_section(
+            report.open_incidents, report.resolved, as_of=report.as_of, ui_url=report.ui_url
+        ),
         _numbers(report),
         _trend(report),
         _causes(report),
@@ -122,47 +124,6 @@ def _gaps(report: Report) -> str:
         return ""
     lines = "\n".join(f"> - {markdown(gap, 600)}" for gap in report.gaps)
     return f"> **Partial view: there may be more crashes than counted.**\n>\n{lines}"
-
-
-def _incidents(report: Report) -> str:
-    shown = report.open_incidents[:INCIDENTS_SHOWN]
-    lines = [_incident(incident, report) for incident in shown]
-    if left := len(report.open_incidents) - len(shown):
-        lines.append(f"- and {left} more: `crash-monitor incidents`")
-    lines += [
-        f"- ✅ **{markdown(i.group) or 'all deployments'}** is quiet again "
-        f"({crashes_of(i.crashes)}, {duration(i.last_crash_at - i.first_crash_at)})"
-        for i in report.resolved[:INCIDENTS_SHOWN]
-    ]
-    return "## Incidents\n\n" + "\n".join(lines) if lines else ""
-
-
-def _incident(incident: Incident, report: Report) -> str:
-    where = markdown(incident.group) or "all deployments"
-    open_for = duration(report.as_of - incident.opened_at)
-    lines = [
-        f"- **{where}**: {crashes_of(incident.crashes)} since {stamp(incident.first_crash_at)}, "
-        f"latest {stamp(incident.last_crash_at)} UTC; {incident.severity}, rule "
-        f"{incident.rule}, open for {open_for}"
-    ]
-    if len(incident.deployments) > 1:
-        names = sorted(incident.deployments.items(), key=lambda item: -item[1])
-        told = ", ".join(f"{markdown(name)} ({number})" for name, number in names[:5])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        lines.append(f"  - in {told}{more}")
-    if len(incident.causes) > 1:
-        told = ", ".join(f"{cause} ({n})" for cause, n in list(incident.causes.items())[:5])
-        lines.append(f"  - causes: {markdown(told, 400)}")
-    if incident.title:
-        lines.append(f"  - **{markdown(incident.title)}** ({markdown(incident.sample_cause)})")
-    if incident.remedy:
-        lines.append(f"  - to do: {markdown(incident.remedy, 400)}")
-    if incident.sample:
-        run = link(incident.sample_run_name, _run_url(report, incident.sample_run_id))
-        lines.append(f"  - {run}: {markdown(incident.evidence or incident.sample, 300)}")
-        logs = f"prefect flow-run logs {incident.sample_run_id}"
-        lines.append(f"  - next: {code(incident.command or logs)}")
-    return "\n".join(lines)
 
 
 def _causes(report: Report) -> str:
@@ -261,7 +222,7 @@ def _latest(report: Report) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for crash in newest[:CRASHES_SHOWN]:
-        run = link(crash.flow_run_name, _run_url(report, crash.flow_run_id))
+        run = link(crash.flow_run_name, run_url(report.ui_url, crash.flow_run_id))
         state = markdown(crash.state_name, 40) + ("" if crash.run_count else " (never started)")
         now = FATE_WORDS[report.outcomes[crash.state_id].fate]
         where = markdown(crash.deployment or crash.flow) or "—"
@@ -281,11 +242,6 @@ def _notices(report: Report) -> str:
         "transition into a crashed state once, retried and recovered ones too."
     )
     return "---\n\n" + "\n".join(lines)
-
-
-def _run_url(report: Report, run_id: str) -> str:
-    """Quoted, as ids come from events, which anyone may send."""
-    return f"{report.ui_url}/runs/flow-run/{quote(run_id)}" if report.ui_url and run_id else ""
 
 
 def _group_url(report: Report, name: str, crash: Crash) -> str:

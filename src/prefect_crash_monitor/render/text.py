@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from prefect_crash_monitor.redact import redact
 
@@ -124,3 +125,8 @@ def _escape(match: re.Match[str]) -> str:
     """HTML's own characters as entities, all others with a backslash."""
     char = match[0]
     return {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;"}.get(char, f"\\{char}")
+
+
+def run_url(ui_url: str, run_id: str) -> str:
+    """A flow run in the UI; quoted, as ids come from events, which anyone may send."""
+    return f"{ui_url}/runs/flow-run/{quote(run_id)}" if ui_url and run_id else ""

@@ -1,0 +1,62 @@
+"""The incidents in the report: what needs a human, with its cause and the next command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from prefect_crash_monitor.model import Incident
+from prefect_crash_monitor.render.text import (
+    code,
+    crashes_of,
+    duration,
+    link,
+    markdown,
+    run_url,
+    stamp,
+)
+
+SHOWN = 20
+
+
+def incidents_section(
+    open_: Sequence[Incident], resolved: Sequence[Incident], *, as_of: datetime, ui_url: str
+) -> str:
+    """What is open, the oldest first, and what is quiet again; empty where there is neither."""
+    lines = [_incident(incident, as_of, ui_url) for incident in open_[:SHOWN]]
+    if (left := len(open_) - SHOWN) > 0:
+        lines.append(f"- and {left} more: `crash-monitor incidents`")
+    lines += [
+        f"- ✅ **{markdown(i.group) or 'all deployments'}** is quiet again "
+        f"({crashes_of(i.crashes)}, {duration(i.last_crash_at - i.first_crash_at)})"
+        for i in resolved[:SHOWN]
+    ]
+    return "## Incidents\n\n" + "\n".join(lines) if lines else ""
+
+
+def _incident(incident: Incident, as_of: datetime, ui_url: str) -> str:
+    where = markdown(incident.group) or "all deployments"
+    open_for = duration(as_of - incident.opened_at)
+    lines = [
+        f"- **{where}**: {crashes_of(incident.crashes)} since {stamp(incident.first_crash_at)}, "
+        f"latest {stamp(incident.last_crash_at)} UTC; {incident.severity}, rule "
+        f"{incident.rule}, open for {open_for}"
+    ]
+    if len(incident.deployments) > 1:
+        names = sorted(incident.deployments.items(), key=lambda item: -item[1])
+        told = ", ".join(f"{markdown(name)} ({number})" for name, number in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        lines.append(f"  - in {told}{more}")
+    if len(incident.causes) > 1:
+        told = ", ".join(f"{cause} ({n})" for cause, n in list(incident.causes.items())[:5])
+        lines.append(f"  - causes: {markdown(told, 400)}")
+    if incident.title:
+        lines.append(f"  - **{markdown(incident.title)}** ({markdown(incident.sample_cause)})")
+    if incident.remedy:
+        lines.append(f"  - to do: {markdown(incident.remedy, 400)}")
+    if incident.sample:
+        run = link(incident.sample_run_name, run_url(ui_url, incident.sample_run_id))
+        lines.append(f"  - {run}: {markdown(incident.evidence or incident.sample, 300)}")
+        logs = f"prefect flow-run logs {incident.sample_run_id}"
+        lines.append(f"  - next: {code(incident.command or logs)}")
+    return "\n".join(lines)
