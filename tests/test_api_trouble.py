@@ -212,3 +212,42 @@ def test_the_address_of_the_ui(api_url, settled):
 
     with temporary_settings({PREFECT_API_URL: api_url.removesuffix("/api")}):
         assert_fails(count(settled), "PREFECT_API_URL")
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("run", "/artifacts/filter"),
+        ("register", "/automations/filter"),
+        ("incidents", "/artifacts/filter"),
+        ("silence list", "/artifacts/filter"),
+    ],
+)
+def test_a_server_without_the_lists_that_a_command_asks_for(proxy, command, path):
+    """Prefect Cloud's address without the workspace answers 404 to everything."""
+    proxy.trouble(path, always=Answer(404, b"not found"))
+
+    assert_fails(CliRunner().invoke(app, [*command.split(), "--json"]), "PREFECT_API_URL")
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_utc_does_not_have(time):
+    """An offset can lead out of the years that there are."""
+    result = CliRunner().invoke(app, ["count", "--since", time, "--until", time])
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "years 1 to 9999" in result.stderr
+
+
+def test_a_run_of_an_own_deployment_that_lost_its_tag(world, wait_until):
+    """It is ours by its deployment; a user's flow of the same name is not."""
+    start = datetime.now(UTC).isoformat()
+    for tags in (["managed-by:crash-monitor"], []):
+        deployment = world.deployment("crash-monitor", unique("monitor"), tags=tags)
+        world.run(RUNNING, CRASHED, flow="crash-monitor", deployment_id=deployment)
+    span = start, datetime.now(UTC).isoformat()
+    wait_until(lambda: world.crash_events(*span) == 2)
+
+    record = json.loads(count(span).stdout)
+
+    assert (record["crashed"], record["monitor_crashed"]) == (1, 1)

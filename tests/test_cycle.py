@@ -319,7 +319,7 @@ async def test_the_artifacts_are_pruned(world, crashed):
         for minute in range(5):
             now = far + minute * timedelta(minutes=1)
             await cycle(api, settings(flow, reports_kept=2), now)
-        body = {"artifacts": {"key": {"any_": ["crash-report"]}}}
+        body = {"artifacts": {"key": {"any_": [f"crash-report-{flow}"]}}}
         reports = await api.post("/artifacts/filter", body)
         body = {"artifacts": {"type": {"any_": [f"{LEDGER_TYPE}.{flow}"]}}}
         ledgers = await api.post("/artifacts/filter", body)

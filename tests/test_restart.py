@@ -256,12 +256,12 @@ async def test_stranded_cycles_are_freed(server, there):
 
     async with open_api() as api:
         now, place = datetime.now(UTC), Place(deployment_id=id_)
-        young = await free_stranded(api, place, policy, now + 10 * MINUTE)
+        young = await free_stranded(api, place, [id_], policy, now + 10 * MINUTE)
         itself = Place(deployment_id=id_, flow_run_id=running)
-        first = await free_stranded(api, itself, policy, now + 20 * MINUTE)
+        first = await free_stranded(api, itself, [id_], policy, now + 20 * MINUTE)
         after_first = states(there, running, pending)
-        second = await free_stranded(api, place, policy, now + 20 * MINUTE)
-        third = await free_stranded(api, place, policy, now + 20 * MINUTE)
+        second = await free_stranded(api, place, [id_], policy, now + 20 * MINUTE)
+        third = await free_stranded(api, place, [id_], policy, now + 20 * MINUTE)
 
     # The pending one was due an hour ago, but has been pending for a moment only.
     assert young == 0

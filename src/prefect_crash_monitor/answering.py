@@ -63,4 +63,7 @@ def time_of(text: str, option: str) -> datetime:
         raise BadInput(f"{option}: {text!r} is no ISO 8601 time, as {EXAMPLE}.") from error
     if moment.tzinfo is None:
         raise BadInput(f"{option}: {text!r} has no offset; write it as {EXAMPLE}.")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise BadInput(f"{option}: {text!r} is outside of the years 1 to 9999 in UTC.") from error

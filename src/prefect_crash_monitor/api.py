@@ -48,8 +48,16 @@ class Api:
         return await self._send("GET", path, params=params)
 
     async def post(self, path: str, body: object) -> Any:
-        """The JSON answer to a JSON body; None where the answer is empty."""
-        return await self._send("POST", path, body=body)
+        """The JSON answer to a JSON body; None where the answer is empty.
+
+        Prefect's own answers to what we post are never 404: lists are empty where nothing is.
+        """
+        try:
+            return await self._send("POST", path, body=body)
+        except NotThere as error:
+            raise Failing(
+                f"{error} Is PREFECT_API_URL right (it ends in /api), and the server Prefect 3?"
+            ) from error
 
     async def put(self, path: str, body: object) -> Any:
         """Replaces what is at a path."""

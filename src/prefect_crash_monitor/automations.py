@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
-from prefect_crash_monitor.model import OWN_TAG, Kind
+from prefect_crash_monitor.model import DEFAULT_MONITOR, OWN_TAG, Kind
 from prefect_crash_monitor.policy import Policy
 
 PREFIX = "Crash monitor: "
@@ -42,6 +42,10 @@ class Plan:
     unchanged: tuple[str, ...] = ()
     remove: tuple[tuple[str, str], ...] = ()
     """Id on the server, and its name."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.create or self.update or self.remove)
 
 
 def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -> list[Body]:
@@ -80,7 +84,7 @@ def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -
 
 def automation_name(what: str, monitor: str) -> str:
     """The stable name; other monitors than `default` carry theirs at the end."""
-    return f"{PREFIX}{what}" if monitor == "default" else f"{PREFIX}{what} ({monitor})"
+    return f"{PREFIX}{what}" if monitor == DEFAULT_MONITOR else f"{PREFIX}{what} ({monitor})"
 
 
 def is_own_automation(body: Body, monitor: str) -> bool:
@@ -88,7 +92,7 @@ def is_own_automation(body: Body, monitor: str) -> bool:
     name = str(body["name"])
     if OWN_TAG not in body["tags"] or not name.startswith(PREFIX):
         return False
-    return not name.endswith(")") if monitor == "default" else name.endswith(f" ({monitor})")
+    return not name.endswith(")") if monitor == DEFAULT_MONITOR else name.endswith(f" ({monitor})")
 
 
 def difference(desired: Sequence[Body], found: Sequence[Body], *, monitor: str) -> Plan:

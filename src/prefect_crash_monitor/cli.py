@@ -23,6 +23,7 @@ from prefect_crash_monitor.answering import (
     time_of,
 )
 from prefect_crash_monitor.cli_silence import add_silence_commands
+from prefect_crash_monitor.model import DEFAULT_MONITOR
 
 # What needs Prefect is imported by the command that needs it: importing it takes a second.
 
@@ -85,7 +86,7 @@ def count(
 
 
 @app.command()
-def run(policy: PolicyName = "default", as_json: Json = False) -> None:
+def run(policy: PolicyName = DEFAULT_MONITOR, as_json: Json = False) -> None:
     """Do one monitoring cycle now, as the deployment does."""
     from prefect_crash_monitor.commands import run_once
     from prefect_crash_monitor.render.terminal import cycle_text
@@ -137,7 +138,7 @@ def capture(
 
 @app.command()
 def register(
-    policy: PolicyName = "default",
+    policy: PolicyName = DEFAULT_MONITOR,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is ours.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing.")] = False,
     as_json: Json = False,
@@ -153,7 +154,7 @@ def register(
 
 
 @app.command()
-def incidents(policy: PolicyName = "default", as_json: Json = False) -> None:
+def incidents(policy: PolicyName = DEFAULT_MONITOR, as_json: Json = False) -> None:
     """List the open incidents, until they are resolved."""
     from prefect_crash_monitor.commands import open_incidents
     from prefect_crash_monitor.render.terminal import incidents_text

@@ -12,6 +12,7 @@ import typer
 
 from prefect_crash_monitor.answering import Json, PolicyName, run_to_its_end, show, time_of
 from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.model import DEFAULT_MONITOR
 from prefect_crash_monitor.silences import Silence, checked
 
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -41,7 +42,7 @@ def add(
     tag: Annotated[str, typer.Option()] = "",
     cause: Annotated[str, typer.Option(help="Slug of a cause, as in the report.")] = "",
     author: Annotated[str, typer.Option(help="Who; the user's name, if not given.")] = "",
-    policy: PolicyName = "default",
+    policy: PolicyName = DEFAULT_MONITOR,
     as_json: Json = False,
 ) -> None:
     """Silence the crashes that match all that is given; exactly one of --until and --for."""
@@ -73,7 +74,7 @@ def add(
 
 
 @silence.command("list")
-def list_(policy: PolicyName = "default", as_json: Json = False) -> None:
+def list_(policy: PolicyName = DEFAULT_MONITOR, as_json: Json = False) -> None:
     """List the silences that are not over yet, those of the policy with them."""
 
     async def work() -> list[dict[str, Any]]:
@@ -87,7 +88,7 @@ def list_(policy: PolicyName = "default", as_json: Json = False) -> None:
 @silence.command()
 def remove(
     silence_id: Annotated[str, typer.Argument(help="As `silence list` shows it.")],
-    policy: PolicyName = "default",
+    policy: PolicyName = DEFAULT_MONITOR,
     as_json: Json = False,
 ) -> None:
     """End a silence now; what burns opens an incident in the next cycle."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.model import Diagnosis, Observation, Window
 from prefect_crash_monitor.observe import observe
-from prefect_crash_monitor.own_runs import Place
+from prefect_crash_monitor.own_runs import Place, own_deployments_of
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.registration import register
 from prefect_crash_monitor.settings import load_settings
@@ -44,14 +44,19 @@ async def count_window(
     window = Window(since, until)
     async with open_api() as api:
         observation = await observe(api, window, now=now, settle=Policy().settle)
-        diagnoses = await _diagnoses(api, observation) if by_cause else None
-        record = count(observation, window, counted_at=now, diagnoses=diagnoses)
+        own = await own_deployments_of(api, observation.crashes)
+        diagnoses = await _diagnoses(api, observation, own) if by_cause else None
+        record = count(
+            observation, window, counted_at=now, own_deployments=own, diagnoses=diagnoses
+        )
         return record_json(record) | {"requests": api.requests}
 
 
-async def _diagnoses(api: Api, observation: Observation) -> Mapping[str, Diagnosis]:
+async def _diagnoses(
+    api: Api, observation: Observation, own: Collection[str]
+) -> Mapping[str, Diagnosis]:
     """Why each of the crashes happened, as far as a cycle would find out."""
-    crashes = [crash for crash in observation.crashes if not is_own(crash)]
+    crashes = [crash for crash in observation.crashes if not is_own(crash, own)]
     explained = await explain_crashes(api, crashes, {}, settled_before=observation.window.start)
     return explained.diagnoses
 

@@ -77,7 +77,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     plan = due(ledger.watermark, now, policy)
     if not plan.windows:
         return await _already_counted(api, ledger, settings, now)
-    await free_stranded(api, place, policy, now)
+    await free_stranded(api, place, ledger.own_deployments, policy, now)
     await send_undelivered(api, ledger.outbox)
 
     seen = await see(api, ledger, plan, policy, settings.name, now)
@@ -168,6 +168,7 @@ async def _tell(
     report = _report(seen, result, after, monitor, place)
     await publish_artifacts(
         api,
+        monitor,
         report=render_report(report),
         headline=headline(report),
         rows=crash_rows(
@@ -175,7 +176,7 @@ async def _tell(
         ),
         flow_run_id=place.flow_run_id,
     )
-    await prune_artifacts(api, keep=seen.policy.reports_kept)
+    await prune_artifacts(api, monitor, keep=seen.policy.reports_kept)
     return tuple(event.body() for event in events)
 
 

@@ -17,6 +17,17 @@ OWN_TAG = "managed-by:crash-monitor"
 OWN_FLOWS = frozenset({"crash-monitor", "crash-triage", "configuration-audit"})
 """Names of our own flows; a run is ours only together with `OWN_TAG` or by deployment id."""
 
+DEFAULT_MONITOR = "default"
+"""Name of the policy, and so of the monitor, where none is given."""
+
+REPORT_KEY, ROWS_KEY = "crash-report", "crash-runs"
+"""Keys of our artifacts in Prefect's artifacts tab."""
+
+
+def artifact_key(key: str, monitor: str) -> str:
+    """The key under which a monitor publishes; one beside the default carries its name."""
+    return key if monitor == DEFAULT_MONITOR else f"{key}-{monitor}"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:

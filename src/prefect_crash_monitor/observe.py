@@ -18,7 +18,6 @@ from prefect_crash_monitor.crash_events import (
     read_crash_events,
     transitions,
 )
-from prefect_crash_monitor.errors import Failing, NotThere
 from prefect_crash_monitor.fates import CRASHED, RunNow, fates
 from prefect_crash_monitor.flow_runs import (
     Json,
@@ -50,15 +49,6 @@ async def observe(api: Api, window: Window, *, now: datetime, settle: timedelta)
     Raises:
         ApiTrouble: when there is no usable answer; nothing is half done then.
     """
-    try:
-        return await _observe(api, window, now=now, settle=settle)
-    except NotThere as error:  # lists are empty where nothing is; a 404 means no such list
-        raise Failing(
-            f"{error} Is PREFECT_API_URL right (it ends in /api), and the server Prefect 3?"
-        ) from error
-
-
-async def _observe(api: Api, window: Window, *, now: datetime, settle: timedelta) -> Observation:
     read = await read_crash_events(api, window)
     lost, missing = await _cross_check(api, window, read, now)
     found = _by_time([*read.crashes, *lost.crashes])

@@ -8,10 +8,15 @@ the slot of the first.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.count import is_own
+from prefect_crash_monitor.errors import Failing
+from prefect_crash_monitor.model import OWN_FLOWS, OWN_TAG, Crash
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import moment, whole_answer
 
@@ -31,16 +36,33 @@ class Place:
     deployment_id: str | None = None
 
 
-async def free_stranded(api: Api, place: Place, policy: Policy, now: datetime) -> int:
-    """Sets own runs CRASHED that began long ago and never ended; how many those were.
+async def own_deployments_of(api: Api, crashes: Iterable[Crash]) -> frozenset[str]:
+    """Deployments of ours among those whose runs carry our flow's name, but not our tag.
 
-    One request, none outside a deployment. Never by force: a run that ended meanwhile stays so.
+    One request, none where there is no such run.
     """
-    if place.deployment_id is None:
+    doubtful = {c.deployment_id for c in crashes if c.flow in OWN_FLOWS and not is_own(c)} - {""}
+    if not doubtful:
+        return frozenset()
+    filter_ = {"id": {"any_": sorted(doubtful)}, "tags": {"all_": [OWN_TAG]}}
+    own = await api.post("/deployments/filter", {"deployments": filter_})
+    with whole_answer("the monitor's own deployments"):
+        return frozenset(str(deployment["id"]) for deployment in own)
+
+
+async def free_stranded(
+    api: Api, place: Place, deployments: Collection[str], policy: Policy, now: datetime
+) -> int:
+    """Sets runs of our deployments CRASHED that began long ago and never ended; how many.
+
+    One request, none where no own deployment is known. Never by force: a run that ended meanwhile
+    stays so.
+    """
+    if not deployments:
         return 0
     began_before = now - max(STRANDED_AFTER, 2 * policy.interval)
     filter_ = {
-        "deployment_id": {"any_": [place.deployment_id]},
+        "deployment_id": {"any_": sorted(deployments)},
         "state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}},
         "start_time": {"before_": began_before.isoformat()},
     }
@@ -59,5 +81,6 @@ async def free_stranded(api: Api, place: Place, policy: Policy, now: datetime) -
             "name": "Crashed",
             "message": "Stranded cycle of the crash monitor: its process is gone.",
         }
-        await api.post(f"/flow_runs/{id_}/set_state", {"state": state, "force": False})
+        with suppress(Failing):  # deleted meanwhile; or for the next cycle
+            await api.post(f"/flow_runs/{id_}/set_state", {"state": state, "force": False})
     return len(ids)

@@ -14,10 +14,9 @@ from typing import Any
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.events import OutgoingEvent
+from prefect_crash_monitor.model import REPORT_KEY, ROWS_KEY, artifact_key
 from prefect_crash_monitor.reading import whole_answer
 
-REPORT_KEY = "crash-report"
-ROWS_KEY = "crash-runs"
 PRUNED_AT_ONCE = 20
 """Old versions removed of an artifact in one cycle; a lowered limit is reached over several."""
 
@@ -52,6 +51,7 @@ async def send_undelivered(api: Api, outbox: Sequence[Body]) -> int:
 
 async def publish_artifacts(
     api: Api,
+    monitor: str,
     *,
     report: str,
     headline: str,
@@ -60,22 +60,22 @@ async def publish_artifacts(
 ) -> None:
     """A new version of the report and of the table of crashes, under the cycle's own flow run."""
     run = {"flow_run_id": flow_run_id} if flow_run_id else {}
-    report_body = {"key": REPORT_KEY, "type": "markdown", "description": headline, "data": report}
-    await api.post("/artifacts/", report_body | run)
+    report_body = {"type": "markdown", "description": headline, "data": report}
+    await api.post("/artifacts/", report_body | {"key": artifact_key(REPORT_KEY, monitor)} | run)
     # Prefect's UI parses a table's data as JSON text.
     table = json.dumps(list(rows), ensure_ascii=False, allow_nan=False)
-    rows_body = {"key": ROWS_KEY, "type": "table", "description": headline, "data": table}
-    await api.post("/artifacts/", rows_body | run)
+    rows_body = {"type": "table", "description": headline, "data": table}
+    await api.post("/artifacts/", rows_body | {"key": artifact_key(ROWS_KEY, monitor)} | run)
 
 
-async def prune_artifacts(api: Api, *, keep: int) -> None:
+async def prune_artifacts(api: Api, monitor: str, *, keep: int) -> None:
     """Removes versions of our artifacts beyond the newest `keep`.
 
     Prefect keeps every version for ever, at five minutes 288 a day.
     """
     for key in (REPORT_KEY, ROWS_KEY):
         body = {
-            "artifacts": {"key": {"any_": [key]}},
+            "artifacts": {"key": {"any_": [artifact_key(key, monitor)]}},
             "sort": "CREATED_DESC",
             "offset": keep,
             "limit": PRUNED_AT_ONCE,

@@ -35,7 +35,7 @@ async def register_if_changed(
     if digest == registered:
         return Registered(digest=digest, notices=nobody)
     try:
-        await register(api, policy, monitor=monitor)
+        warnings = (await register(api, policy, monitor=monitor)).warnings
     except UnsuitableBlock as error:
         return Registered(digest="", notices=(*nobody, str(error)), error=error)
-    return Registered(digest=digest, notices=nobody)
+    return Registered(digest=digest, notices=warnings)

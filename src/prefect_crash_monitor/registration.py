@@ -27,6 +27,11 @@ NOBODY_IS_TOLD = (
     "for instance slack-webhook/data-alerts."
 )
 
+STILL_DIFFERENT = (
+    "The automations on the server still differ from what the policy wants: somebody else keeps "
+    "changing them. Is a monitor with another version or policy of the same name running?"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
@@ -66,17 +71,18 @@ async def register(
         )
         desired = desired_automations(policy, receivers, monitor=monitor)
     first = plan = difference(desired, await _tagged(api), monitor=monitor)
-    removed = {name for _, name in plan.remove}
     for _ in range(0 if dry_run else ROUNDS):
-        if not (plan.create or plan.update or plan.remove):
+        if not plan:
             break
         await _apply(api, plan)
         plan = difference(desired, await _tagged(api), monitor=monitor)
+    if plan and not dry_run:
+        warnings = (*warnings, STILL_DIFFERENT)
     return Registration(
         created=tuple(body["name"] for body in first.create),
         updated=tuple(body["name"] for _, body in first.update),
         unchanged=first.unchanged,
-        removed=tuple(sorted(removed)),
+        removed=tuple(sorted({name for _, name in first.remove})),
         warnings=warnings,
     )
 

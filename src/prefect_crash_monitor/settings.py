@@ -9,11 +9,11 @@ from typing import Any
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.errors import BadInput, NotThere
+from prefect_crash_monitor.model import DEFAULT_MONITOR
 from prefect_crash_monitor.policy import Policy, override, parse_policy
 from prefect_crash_monitor.reading import whole_answer
 
 BLOCK_TYPE = "crash-policy"
-DEFAULT_NAME = "default"
 DOCUMENT_NAME = re.compile(r"[a-z0-9-]+")
 """Names that Prefect gives a block document; also part of our automations' names."""
 
@@ -35,7 +35,7 @@ class Settings:
 
 
 async def load_settings(
-    api: Api, name: str = DEFAULT_NAME, overrides: Mapping[str, Any] | None = None
+    api: Api, name: str = DEFAULT_MONITOR, overrides: Mapping[str, Any] | None = None
 ) -> Settings:
     """The saved policy of this name, with some fields replaced for one run; one request.
 
@@ -53,7 +53,7 @@ async def load_settings(
         path = f"/block_types/slug/{BLOCK_TYPE}/block_documents/name/{name}"
         document = await api.get(path, {"include_secrets": "true"})
     except NotThere as error:
-        if name != DEFAULT_NAME:
+        if name != DEFAULT_MONITOR:
             raise BadInput(
                 f"There is no block {BLOCK_TYPE}/{name}. Save one with "
                 f'`CrashPolicy(...).save("{name}")`, or use the default.'

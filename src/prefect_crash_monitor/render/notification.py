@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prefect_crash_monitor.model import Incident, Kind, Transition
+from prefect_crash_monitor.model import (
+    DEFAULT_MONITOR,
+    REPORT_KEY,
+    Incident,
+    Kind,
+    Transition,
+    artifact_key,
+)
 from prefect_crash_monitor.render.text import chat, crashes_of, duration, shorten, stamp
 
 SUBJECT, TEXT, NAME = 120, 3_000, 100
@@ -83,7 +90,7 @@ def _names(counts: Mapping[str, int]) -> str:
 
 def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
     incident = transition.incident
-    policy = "" if monitor == "default" else f" --policy {monitor}"
+    policy = "" if monitor == DEFAULT_MONITOR else f" --policy {monitor}"
     lines = []
     if transition.kind is not Kind.RESOLVED and incident.sample_run_id:
         logs = f"prefect flow-run logs {incident.sample_run_id}"
@@ -97,5 +104,5 @@ def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
         if ui_url:
             lines.append(f"Run:   {ui_url}/runs/flow-run/{incident.sample_run_id}")
     if ui_url:
-        lines.append(f"Report: {ui_url}/artifacts/key/crash-report")
+        lines.append(f"Report: {ui_url}/artifacts/key/{artifact_key(REPORT_KEY, monitor)}")
     return [*lines, f"Incident {incident.id}.{incident.episode}"]
