@@ -237,17 +237,3 @@ def test_a_time_that_utc_does_not_have(time):
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "years 1 to 9999" in result.stderr
-
-
-def test_a_run_of_an_own_deployment_that_lost_its_tag(world, wait_until):
-    """It is ours by its deployment; a user's flow of the same name is not."""
-    start = datetime.now(UTC).isoformat()
-    for tags in (["managed-by:crash-monitor"], []):
-        deployment = world.deployment("crash-monitor", unique("monitor"), tags=tags)
-        world.run(RUNNING, CRASHED, flow="crash-monitor", deployment_id=deployment)
-    span = start, datetime.now(UTC).isoformat()
-    wait_until(lambda: world.crash_events(*span) == 2)
-
-    record = json.loads(count(span).stdout)
-
-    assert (record["crashed"], record["monitor_crashed"]) == (1, 1)

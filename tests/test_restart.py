@@ -18,11 +18,11 @@ from tests.support.world import CRASHED, PENDING, RUNNING, World, unique
 from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.cycle import Result, run_cycle
 from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.own_runs import Place, free_stranded
+from prefect_crash_monitor.model import OWN_TAG, Crash
+from prefect_crash_monitor.own_runs import Place, free_stranded, own_deployments_of
 from prefect_crash_monitor.policy import Policy, Rule, Scope, parse_policy
 from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.windows import EPOCH, aligned
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 SECOND = timedelta(seconds=1)
@@ -240,6 +240,22 @@ async def test_the_command_runs_a_cycle_there(server, there):
     assert any("Nobody is notified" in notice for notice in answer["notices"])
     keys = ("crash-report", "crash-runs")
     assert all(there.http.get(f"/artifacts/{key}/latest").is_success for key in keys)
+
+
+async def test_own_deployments_are_known_by_their_tag(there):
+    """A crash without an event has its run's tags only, which may be without ours."""
+    own, other = (
+        there.deployment("crash-monitor", unique("monitor"), tags=tags) for tags in ([OWN_TAG], [])
+    )
+    crashes = [
+        Crash(state_id=id_, at=EPOCH, flow_run_id=id_, flow="crash-monitor", deployment_id=id_)
+        for id_ in (own, other)
+    ]
+
+    async with open_api() as api:
+        assert await own_deployments_of(api, crashes) == {own}
+        assert await own_deployments_of(api, []) == frozenset()
+        assert api.requests == 1
 
 
 async def test_stranded_cycles_are_freed(server, there):
