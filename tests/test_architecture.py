@@ -19,7 +19,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 EDGE = {
     *("__main__", "answering", "cli", "cli_silence", "commands", "demo"),
     *("api", "capture", "coverage", "crash_events", "event_pages", "flow_runs", "histories"),
-    *("lost_events", "observe", "recoveries", "seen", "diagnose", "explaining"),
+    *("lost_events", "observe", "recoveries", "completions", "seeing", "explaining"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("registration", "settings", "silence_store", "store"),
 }

@@ -156,7 +156,9 @@ def test_what_stands_after_the_grace(fate, recovered_after, stands):
     recovered = one.at + recovered_after if recovered_after else None
     outcome = {one.state_id: Outcome(fate=fate, recovered_at=recovered)}
 
-    assert bool(standing_crashes([one], outcome, GRACE, NOON + GRACE)) is stands
+    later = NOON + GRACE + timedelta(seconds=1)
+
+    assert bool(standing_crashes([one], outcome, GRACE, later)) is stands
 
 
 def test_nothing_stands_before_its_grace_is_over():

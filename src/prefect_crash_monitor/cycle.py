@@ -7,20 +7,20 @@ told twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor import metric
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.corrections import correctable, corrections, in_words
 from prefect_crash_monitor.count import count, record_json
+from prefect_crash_monitor.deciding import count_due, judge_due, remembered
+from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.events import incident_event, incident_json, interval_event
-from prefect_crash_monitor.explaining import Explained
-from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
-from prefect_crash_monitor.ledger import Ledger, enter, remember
-from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition, Window
+from prefect_crash_monitor.judge import Judgement
+from prefect_crash_monitor.ledger import Ledger
+from prefect_crash_monitor.model import IntervalRecord, Kind
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.own_runs import Place, free_stranded
 from prefect_crash_monitor.publish import (
@@ -29,11 +29,12 @@ from prefect_crash_monitor.publish import (
     send,
     send_undelivered,
 )
-from prefect_crash_monitor.registering import Registered, register_if_changed
+from prefect_crash_monitor.registering import register_if_changed
 from prefect_crash_monitor.render.notification import notification
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
-from prefect_crash_monitor.seen import Seen, see
+from prefect_crash_monitor.seeing import see
+from prefect_crash_monitor.seen import Seen
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.silences import Silence, active, silenced
 from prefect_crash_monitor.store import LedgerStore
@@ -81,12 +82,12 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     await send_undelivered(api, ledger.outbox)
 
     seen = await see(api, ledger, plan, policy, settings.name, now)
-    records, corrected = _count(seen)
-    judgement = _judge(seen)
+    records, corrected = count_due(seen)
+    judgement = judge_due(seen)
     registered = await register_if_changed(api, settings.lasting, settings.name, ledger.registered)
     notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
     result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
-    after = _remembered(seen, result, registered)
+    after = remembered(seen, result.records, result.judgement, registered.digest)
     outbox = await _tell(api, seen, result, after, settings.name, place)
     await store.write(replace(after, outbox=outbox))
     metric.add_crashes(seen.new)
@@ -106,54 +107,6 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
         judgement=Judgement(incidents=ledger.incidents),
         notices=(*settings.notices, notice),
     )
-
-
-def _count(seen: Seen) -> tuple[tuple[IntervalRecord, ...], tuple[str, ...]]:
-    """The records of what is due, after corrected earlier ones; and the corrections in words."""
-
-    def recount(window: Window) -> IntervalRecord:
-        return count(
-            seen.observation,
-            window,
-            counted_at=seen.now,
-            own_deployments=seen.ledger.own_deployments,
-            diagnoses=seen.explained.diagnoses,
-        )
-
-    earlier = correctable(seen.ledger, seen.late_horizon)
-    revised = corrections(earlier, recount)
-    before = {counted.window: counted for counted in earlier}
-    words = tuple(in_words(record, before[record.window]) for record in revised)
-    return (*revised, *(recount(window) for window in seen.plan.windows)), words
-
-
-def _judge(seen: Seen) -> Judgement:
-    """The judgement at the end of each interval, in order, and the reminders at the last."""
-    policy, why = seen.policy, seen.explained.diagnoses
-    incidents: Sequence[Incident] = seen.ledger.incidents
-    transitions: list[Transition] = []
-    for window in seen.plan.windows:
-        since = window.start - policy.lookback
-        recent = [crash for crash in seen.crashes if since <= crash.at < window.end]
-        hushed = silenced(recent, why, active(seen.silences, window.end))
-        judgement = judge(
-            recent, seen.observation.outcomes, incidents, policy, window.end, why, hushed
-        )
-        incidents = judgement.incidents
-        transitions += judgement.transitions
-    told = as_it_is_now(transitions, incidents)
-    judged = Judgement(incidents=tuple(incidents), transitions=told)
-    return remind(judged, policy, seen.end, seen.silences)
-
-
-def _remembered(seen: Seen, result: Result, registered: Registered) -> Ledger:
-    """The ledger as the next cycle is to find it, but for what is still to be told."""
-    ledger = replace(
-        seen.ledger, incidents=result.judgement.incidents, registered=registered.digest
-    )
-    ledger = enter(ledger, result.records, horizon=seen.late_horizon, now=seen.now)
-    judged_again = seen.end - seen.policy.lookback
-    return remember(ledger, seen.explained.diagnoses, seen.crashes, judged_again)
 
 
 async def _tell(

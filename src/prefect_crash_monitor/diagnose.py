@@ -30,6 +30,16 @@ Kind = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """Why crashes happened, and how many of those that needed a closer look got one."""
+
+    diagnoses: Mapping[str, Diagnosis]
+    """By state id."""
+    unclear: int = 0
+    looked_at: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What was read of one run beyond its crash."""
 

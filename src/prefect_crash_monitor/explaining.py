@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.diagnose import UNKNOWN, Read, exemplars, first_look, second_look
+from prefect_crash_monitor.diagnose import (
+    UNKNOWN,
+    Explained,
+    Read,
+    exemplars,
+    first_look,
+    second_look,
+)
 from prefect_crash_monitor.flow_runs import side_by_side
-from prefect_crash_monitor.ledger import mark
 from prefect_crash_monitor.model import Crash, Diagnosis
 from prefect_crash_monitor.reading import whole_answer
 
@@ -39,16 +45,6 @@ TELLING_EVENTS = ["prefect.flow-run.pull-step.failed", "prefect.kubernetes.pod."
 Line = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """Why crashes happened, and how many of those that needed a closer look got one."""
-
-    diagnoses: Mapping[str, Diagnosis]
-    """By state id."""
-    unclear: int = 0
-    looked_at: int = 0
-
-
 async def explain_crashes(
     api: Api,
     crashes: Sequence[Crash],
@@ -62,7 +58,7 @@ async def explain_crashes(
     logs arrive late; a crash from before `settled_before` has been judged and keeps its
     fingerprint.
     """
-    before = {c.state_id: known[m] for c in crashes if (m := mark(c.state_id)) in known}
+    before = {c.state_id: known[m] for c in crashes if (m := c.mark) in known}
     open_ = [c for c in crashes if _is_worth_a_look(c, before, settled_before)]
     look = first_look(open_)
     chosen = exemplars(look, LOOKED_AT)

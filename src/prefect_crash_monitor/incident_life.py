@@ -6,12 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import NamedTuple
 
-from prefect_crash_monitor.model import Crash, Diagnosis, Incident, Reason
-from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.conditions import CONDITIONS, Burning, Case, Key
+from prefect_crash_monitor.memory import Hit, Streaked
+from prefect_crash_monitor.model import Crash, Incident, Reason
 from prefect_crash_monitor.redact import redact
+from prefect_crash_monitor.rule import Rule, RuleKind
 
 NAMES_KEPT = 100
 """Deployments and pools that an incident lists; the most affected ones."""
@@ -19,57 +19,22 @@ NAMES_KEPT = 100
 SAMPLE_LENGTH = 500
 
 
-class Key(NamedTuple):
-    """What identifies an incident."""
-
-    rule: str
-    group: str
-    fingerprint: str = ""
-    """Empty for crashes of several kinds that only together meet the rule."""
-
-
 def incident_id(rule: str, group: str, fingerprint: str = "") -> str:
     """The stable identity of an incident: rule, group and fingerprint, hashed."""
     return hashlib.sha256("\x1f".join((rule, group, fingerprint)).encode()).hexdigest()[:12]
 
 
-def burns(times: Sequence[datetime], rule: Rule) -> tuple[int, datetime] | None:
-    """Where the last stretch that meets the rule begins, and until when it keeps burning."""
-    need = rule.crashes - 1
-    for first in range(len(times) - rule.crashes, -1, -1):
-        if times[first + need] - times[first] <= rule.within:
-            return first, times[first] + rule.within
-    return None
-
-
-def _first_burning(times: Sequence[datetime], rule: Rule) -> int:
-    """Where the first stretch begins that meets the rule."""
-    need = rule.crashes - 1
-    return next(
-        first
-        for first in range(len(times) - need)
-        if times[first + need] - times[first] <= rule.within
-    )
-
-
 def open_incident(
-    rule: Rule,
-    key: Key,
-    crashes: Sequence[Crash],
-    before: Incident | None,
-    as_of: datetime,
-    policy: Policy,
-    diagnoses: Mapping[str, Diagnosis],
+    rule: Rule, key: Key, crashes: Sequence[Crash], before: Incident | None, case: Case
 ) -> Incident | None:
     """A new episode, where the crashes since the last one meet the rule and it is not over yet."""
     closed = before.judged_through if before else None
-    fresh = [crash for crash in crashes if closed is None or crash.at > closed]
-    times = [crash.at for crash in fresh]
-    burning = burns(times, rule)
+    fresh = [crash for crash in crashes if closed is None or crash.at >= closed]
+    burning = CONDITIONS[rule.kind].burning(rule, key, fresh, case)
     if burning is None:
         return None
-    just_crossed = times[burning[0] + rule.crashes - 1] > as_of - policy.grace - policy.interval
-    if not just_crossed and burning[1] + rule.quiet_for <= as_of:
+    just_crossed = burning.crossed > case.through - case.policy.interval
+    if not just_crossed and burning.until + rule.quiet_for <= case.as_of:
         return None
     blank = Incident(
         id=incident_id(*key),
@@ -79,32 +44,44 @@ def open_incident(
         group=key.group,
         fingerprint=key.fingerprint,
         severity=str(rule.severity),
-        opened_at=as_of,
-        told_at=as_of,
-        first_crash_at=times[_first_burning(times, rule)],
-        last_crash_at=times[-1],
-        burning_until=burning[1],
+        opened_at=case.as_of,
+        told_at=case.as_of,
+        first_crash_at=burning.first,
+        last_crash_at=burning.crossed,
+        burning_until=burning.until,
         crashes=0,
     )
-    return feed(blank, fresh, rule, as_of - policy.grace, diagnoses)
+    earlier = _earlier(key, fresh, burning, case)
+    begun = replace(
+        blank,
+        crashes=len(earlier),
+        deployments=_added({}, (hit.where for hit in earlier)),
+        work_pools=_added({}, (hit.work_pool for hit in earlier if hit.work_pool)),
+        causes=_added({}, (hit.cause for hit in earlier if hit.cause)),
+    )
+    return feed(begun, fresh, rule, key, case)
+
+
+def _earlier(key: Key, crashes: Sequence[Crash], burning: Burning, case: Case) -> list[Hit]:
+    """The crashes of a streak that lie too far back to be among those read."""
+    streak = case.beyond.memory.streaks.get(Streaked(key.rule, key.group))
+    read = {crash.mark for crash in crashes}
+    hits = streak.hits if streak else ()
+    return [hit for hit in hits if hit.at >= burning.first and hit.mark not in read]
 
 
 def feed(
-    incident: Incident,
-    crashes: Sequence[Crash],
-    rule: Rule,
-    through: datetime,
-    diagnoses: Mapping[str, Diagnosis],
+    incident: Incident, crashes: Sequence[Crash], rule: Rule, key: Key, case: Case
 ) -> Incident:
     """The incident with the crashes counted in that came after the last judgement."""
-    since = incident.judged_through
+    since, diagnoses = incident.judged_through, case.diagnoses
     own = [crash for crash in crashes if crash.at >= incident.first_crash_at]
-    new = [crash for crash in own if since is None or crash.at > since]
-    burning = burns([crash.at for crash in own], rule)
-    until = max([incident.burning_until, *(burning[1:] if burning else ())])
+    new = [crash for crash in own if since is None or crash.at >= since]
+    burning = CONDITIONS[rule.kind].burning(rule, key, own, case)
+    until = max([incident.burning_until, *([burning.until] if burning else [])])
     causes = (diagnoses[c.state_id].cause for c in new if c.state_id in diagnoses)
     return replace(
-        _with_sample(incident, new, diagnoses),
+        _with_sample(incident, new, rule, case),
         severity=str(rule.severity),
         crashes=incident.crashes + len(new),
         last_crash_at=max([incident.last_crash_at, *(crash.at for crash in new)]),
@@ -112,16 +89,19 @@ def feed(
         deployments=_added(incident.deployments, (c.deployment or c.flow for c in new)),
         work_pools=_added(incident.work_pools, (c.work_pool for c in new if c.work_pool)),
         causes=_added(incident.causes, causes),
-        judged_through=through,
+        judged_through=case.through,
     )
 
 
-def _with_sample(
-    incident: Incident, new: Sequence[Crash], diagnoses: Mapping[str, Diagnosis]
-) -> Incident:
+def _with_sample(incident: Incident, new: Sequence[Crash], rule: Rule, case: Case) -> Incident:
     """The latest crash as the one to look at; one that is explained before one that is not."""
     if not new:
         return incident
+    diagnoses, tells = case.diagnoses, CONDITIONS[rule.kind].telling
+    telling = [crash for crash in new if tells(crash, case)]
+    if not telling and incident.sample_run_id:
+        return incident
+    new = telling or new
     told = [c for c in new if c.state_id in diagnoses and diagnoses[c.state_id].title]
     latest = (told or new)[-1]
     sample = replace(
@@ -149,12 +129,23 @@ def _added(counts: Mapping[str, int], names: Iterable[str]) -> dict[str, int]:
     return dict(counter.most_common(NAMES_KEPT))
 
 
-def closing_reason(incident: Incident, rule: Rule | None, as_of: datetime) -> Reason:
+def closing_reason(incident: Incident, rule: Rule | None, case: Case) -> Reason:
     """Whether an open incident is over, and why or why not."""
     if rule is None:
         return Reason.RULE_REMOVED
-    if incident.opened_at < as_of and incident.burning_until + rule.quiet_for <= as_of:
+    if rule.kind is RuleKind.CONSECUTIVE and _completed_since(incident, rule, case):
+        return Reason.RUN_COMPLETED
+    if incident.opened_at < case.as_of and incident.burning_until + rule.quiet_for <= case.as_of:
         return Reason.QUIET_PERIOD_OVER
-    if incident.burning_until <= as_of:
+    if incident.burning_until <= case.as_of:
         return Reason.WAITING_FOR_QUIET
     return Reason.STILL_BURNING
+
+
+def _completed_since(incident: Incident, rule: Rule, case: Case) -> bool:
+    """Whether a run completed after it began, with too few crashes since."""
+    whose = Streaked(incident.rule, incident.group)
+    ended = case.beyond.broken.get(whose)
+    streak = case.beyond.memory.streaks.get(whose)
+    left = len(streak.hits) if streak else 0
+    return ended is not None and ended > incident.first_crash_at and left < rule.crashes

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
+from prefect_crash_monitor.conditions import CONDITIONS, Case, Key
 from prefect_crash_monitor.incident_life import (
-    Key,
     closing_reason,
     feed,
     incident_id,
     open_incident,
 )
+from prefect_crash_monitor.matching import matches
+from prefect_crash_monitor.memory import Beyond, advance
 from prefect_crash_monitor.model import (
     Crash,
     Diagnosis,
@@ -31,7 +33,9 @@ from prefect_crash_monitor.model import (
 )
 from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.silences import Silence, active
-from prefect_crash_monitor.standing import groups_of, standing_crashes
+from prefect_crash_monitor.standing import standing_crashes
+
+OVER = frozenset({Reason.QUIET_PERIOD_OVER, Reason.RUN_COMPLETED, Reason.RULE_REMOVED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,8 @@ class Judgement:
 
     incidents: tuple[Incident, ...]
     transitions: tuple[Transition, ...] = ()
+    beyond: Beyond = field(default_factory=Beyond)
+    """What the next judgement is to know of the time before it."""
 
     @property
     def open(self) -> tuple[Incident, ...]:
@@ -55,6 +61,7 @@ def judge(
     as_of: datetime,
     diagnoses: Mapping[str, Diagnosis] = MappingProxyType({}),
     silenced: Collection[str] = frozenset(),
+    beyond: Beyond | None = None,
 ) -> Judgement:
     """What is open at the end of an interval.
 
@@ -62,73 +69,79 @@ def judge(
     Crashes of one fingerprint that meet a rule are one incident, whatever else crashes in the
     group; what only meets it together is one of mixed kinds. Without `diagnoses` all are mixed.
     Crashes whose state ids are `silenced` open nothing; an open incident counts them in.
+    `beyond` is what is known of the time before them.
     """
     standing = standing_crashes(crashes, outcomes, policy.grace, as_of)
-    known = {incident.id: incident for incident in incidents}
-    court = _Court(policy, as_of, diagnoses, known, set(silenced))
+    through = as_of - policy.grace
+    now_known = advance(beyond or Beyond(), standing, policy.rules, diagnoses, through, as_of)
+    case = Case(policy=policy, as_of=as_of, diagnoses=diagnoses, beyond=now_known)
+    court = _Court(case, {incident.id: incident for incident in incidents}, set(silenced))
     for rule in policy.rules:
         court.hear(rule, standing)
-    closed = _close(court.known, policy, as_of)
+    closed = _close(court.known, case)
     return Judgement(
         incidents=tuple(sorted(court.known.values(), key=lambda i: (i.opened_at, i.id))),
         transitions=(*court.opened, *closed),
+        beyond=now_known,
     )
 
 
 class _Court:
     """One judgement: hears rule after rule; crashes that one has counted in are not free."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        as_of: datetime,
-        diagnoses: Mapping[str, Diagnosis],
-        known: dict[str, Incident],
-        not_free: set[str],
-    ) -> None:
+    def __init__(self, case: Case, known: dict[str, Incident], not_free: set[str]) -> None:
         self.known = known
         self.opened: list[Transition] = []
-        self._policy = policy
-        self._as_of = as_of
-        self._diagnoses = diagnoses
+        self._case = case
         self._not_free = not_free
 
     def hear(self, rule: Rule, standing: Sequence[Crash]) -> None:
         """Judges each group of the rule; its claims bind the rules after it."""
+        diagnoses, condition = self._case.diagnoses, CONDITIONS[rule.kind]
+        meant = [c for c in standing if matches(rule.only, c, diagnoses.get(c.state_id))]
         claims: set[str] = set()
-        for group, members in _groups(standing, rule).items():
-            claims |= self._hear_group(rule, group, members)
+        for group, members in condition.groups(rule, meant, self._case).items():
+            if condition.each_kind_alone:
+                claims |= self._take_each_kind(rule, group, members)
+            else:
+                claims |= self._take_group(rule, Key(rule.name, group), members)
         self._not_free |= claims
 
-    def _hear_group(self, rule: Rule, group: str, members: Sequence[Crash]) -> set[str]:
-        """Judges a group; returns the state ids that its incidents have counted in."""
+    def _take_each_kind(self, rule: Rule, group: str, members: Sequence[Crash]) -> set[str]:
+        """Judges the kinds of crashes of a group, then what is left over together."""
         mixed = Key(rule.name, group)
         claims: set[str] = set()
-        for fingerprint, crashes in _by_fingerprint(members, self._diagnoses).items():
+        for fingerprint, crashes in _by_fingerprint(members, self._case.diagnoses).items():
             key = Key(rule.name, group, fingerprint)
             # While one of mixed kinds is open it takes in what would open others of its group.
             if fingerprint and (self._is_open(key) or not self._is_open(mixed)):
-                claims |= self._take(rule, key, crashes)
+                claims |= self._take(rule, key, crashes, self._free(crashes))
         rest = [crash for crash in members if crash.state_id not in claims]
-        return claims | self._take(rule, mixed, rest)
+        return claims | self._take(rule, mixed, rest, self._free(rest))
 
-    def _take(self, rule: Rule, key: Key, crashes: Sequence[Crash]) -> set[str]:
-        """Feeds the open incident, or opens one where the free crashes meet the rule."""
-        id_, through = incident_id(*key), self._as_of - self._policy.grace
+    def _take_group(self, rule: Rule, key: Key, members: Sequence[Crash]) -> set[str]:
+        """Judges a group as a whole; it opens nothing where its latest crash is not free."""
+        free = members if self._free(members[-1:]) else []
+        return self._take(rule, key, members, free)
+
+    def _take(
+        self, rule: Rule, key: Key, crashes: Sequence[Crash], free: Sequence[Crash]
+    ) -> set[str]:
+        """Feeds the open incident, or opens one where the free crashes meet the rule.
+
+        Returns the state ids that the incident has counted in.
+        """
+        id_, case = incident_id(*key), self._case
         before = self.known.get(id_)
         if before and before.is_open:
-            self.known[id_] = feed(before, crashes, rule, through, self._diagnoses)
-        else:
-            free = [crash for crash in crashes if crash.state_id not in self._not_free]
-            opened = open_incident(
-                rule, key, free, before, self._as_of, self._policy, self._diagnoses
-            )
-            if opened is not None:
-                self.known[id_] = opened
-                self.opened.append(
-                    _told(Kind.OPENED, opened, Reason.THRESHOLD_CROSSED, self._as_of)
-                )
+            self.known[id_] = feed(before, crashes, rule, key, case)
+        elif free and (opened := open_incident(rule, key, free, before, case)):
+            self.known[id_] = opened
+            self.opened.append(_told(Kind.OPENED, opened, Reason.THRESHOLD_CROSSED, case.as_of))
         return {c.state_id for c in crashes if _counted_in(c, self.known.get(id_))}
+
+    def _free(self, crashes: Sequence[Crash]) -> list[Crash]:
+        return [crash for crash in crashes if crash.state_id not in self._not_free]
 
     def _is_open(self, key: Key) -> bool:
         incident = self.known.get(incident_id(*key))
@@ -167,7 +180,8 @@ def remind(
         told = replace(incident, reminders=incident.reminders + 1, told_at=as_of)
         incidents.append(told)
         reminders.append(_told(Kind.REMINDED, told, Reason.REMINDER_DUE, as_of))
-    return Judgement(incidents=tuple(incidents), transitions=(*judgement.transitions, *reminders))
+    transitions = (*judgement.transitions, *reminders)
+    return replace(judgement, incidents=tuple(incidents), transitions=transitions)
 
 
 def reminder_reason(
@@ -186,14 +200,6 @@ def reminder_reason(
     return Reason.REMINDER_DUE if due_at <= as_of else Reason.STILL_BURNING
 
 
-def _groups(crashes: Iterable[Crash], rule: Rule) -> dict[str, list[Crash]]:
-    groups: dict[str, list[Crash]] = defaultdict(list)
-    for crash in crashes:
-        for group in groups_of(crash, rule):
-            groups[group].append(crash)
-    return groups
-
-
 def _by_fingerprint(
     crashes: Iterable[Crash], diagnoses: Mapping[str, Diagnosis]
 ) -> dict[str, list[Crash]]:
@@ -208,19 +214,18 @@ def _counted_in(crash: Crash, incident: Incident | None) -> bool:
     return (
         incident is not None
         and incident.judged_through is not None
-        and incident.first_crash_at <= crash.at <= incident.judged_through
+        and incident.first_crash_at <= crash.at < incident.judged_through
     )
 
 
-def _close(known: dict[str, Incident], policy: Policy, as_of: datetime) -> list[Transition]:
+def _close(known: dict[str, Incident], case: Case) -> list[Transition]:
     """Resolves what has been quiet for long enough, or belongs to a rule that is gone."""
-    rules = {rule.name: rule for rule in policy.rules}
+    rules, as_of = {rule.name: rule for rule in case.policy.rules}, case.as_of
     closed = []
     for id_, incident in known.items():
-        reason = closing_reason(incident, rules.get(incident.rule), as_of)
-        if reason in {Reason.QUIET_PERIOD_OVER, Reason.RULE_REMOVED} and incident.is_open:
-            through = as_of - policy.grace
-            resolved = replace(incident, resolved_at=as_of, judged_through=through)
+        reason = closing_reason(incident, rules.get(incident.rule), case)
+        if reason in OVER and incident.is_open:
+            resolved = replace(incident, resolved_at=as_of, judged_through=case.through)
             known[id_] = resolved
             closed.append(_told(Kind.RESOLVED, resolved, reason, as_of))
     return closed

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from prefect_crash_monitor import memory
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window
+from prefect_crash_monitor.memory import Memory
+from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window, mark
 from prefect_crash_monitor.reading import moment
 
 VERSION = 1
-
-MARK_LENGTH = 12
-"""Hex digits kept of a state id: its random end, 48 bits, unique among a horizon's crashes."""
 
 SERIES_KEPT = 288
 """Intervals in the trend: a day at five minutes."""
@@ -56,14 +55,11 @@ class Ledger:
     """Why recent crashes happened, by mark, without evidence: each is explained once."""
     outbox: tuple[Mapping[str, Any], ...] = ()
     """Events sent by the last cycle, whole, until they are seen in Prefect."""
+    memory: Memory = field(default_factory=Memory)
+    """What rules remember beyond the crashes read again."""
     registered: str = ""
     """Digest of the policy for which the automations were last registered."""
     own_deployments: tuple[str, ...] = ()
-
-
-def mark(state_id: str) -> str:
-    """A crash's identity, shortened."""
-    return state_id.replace("-", "")[-MARK_LENGTH:]
 
 
 def entry(record: IntervalRecord, known: Iterable[str] = ()) -> Counted:
@@ -139,6 +135,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         "incidents": [incident_state(incident) for incident in ledger.incidents],
         "diagnoses": _diagnoses_json(ledger.diagnoses),
         "outbox": [dict(event) for event in ledger.outbox],
+        "memory": memory.to_json(ledger.memory),
         "registered": ledger.registered,
         "own_deployments": list(ledger.own_deployments),
     }
@@ -164,6 +161,7 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
         incidents=tuple(incident_of(item) for item in data["incidents"]),
         diagnoses=_diagnoses_of(data.get("diagnoses", [])),
         outbox=tuple(data["outbox"]),
+        memory=memory.from_json(data["memory"]) if "memory" in data else Memory(),
         registered=data["registered"],
         own_deployments=tuple(data["own_deployments"]),
     )

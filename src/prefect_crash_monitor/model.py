@@ -45,6 +45,15 @@ class Window:
         return self.end - self.start
 
 
+MARK_LENGTH = 12
+"""Hex digits kept of a state id: its random end, 48 bits, unique among a horizon's crashes."""
+
+
+def mark(state_id: str) -> str:
+    """A crash's identity, shortened."""
+    return state_id.replace("-", "")[-MARK_LENGTH:]
+
+
 class Severity(StrEnum):
     """How bad a cause or an incident is; a label of events, so automations can route on it."""
 
@@ -101,6 +110,11 @@ class Crash:
     in_process: bool = False
     """The run is a subflow inside its parent's process: one process death, two crashes."""
     source: Source = Source.EVENTS
+
+    @property
+    def mark(self) -> str:
+        """Its identity, shortened."""
+        return mark(self.state_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +211,7 @@ class Reason(StrEnum):
     QUIET_PERIOD_OVER = "quiet-period-over"
     WAITING_FOR_QUIET = "waiting-for-quiet"
     SILENCED = "silenced"
+    RUN_COMPLETED = "run-completed"
     RULE_REMOVED = "rule-removed"
 
 
@@ -242,7 +257,7 @@ class Incident:
     """End of the interval of the latest opening or reminder."""
     resolved_at: datetime | None = None
     judged_through: datetime | None = None
-    """Crashes up to here have been counted in."""
+    """Crashes before this moment have been counted in."""
 
     @property
     def is_open(self) -> bool:

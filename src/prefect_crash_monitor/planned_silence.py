@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from prefect_crash_monitor.matching import MatchedField
+
 Pattern = Annotated[str, Field(min_length=1, max_length=500)]
-SilencedField = Literal["deployment", "flow", "work_pool", "work_queue", "tag", "cause"]
 
 
 class PlannedSilence(BaseModel):
@@ -15,7 +16,7 @@ class PlannedSilence(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    matcher: dict[SilencedField, Pattern] = Field(
+    matcher: dict[MatchedField, Pattern] = Field(
         min_length=1,
         description=(
             "Which crashes: pattern by field, of deployment (flow/deployment), flow, work_pool, "

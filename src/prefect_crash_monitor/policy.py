@@ -232,7 +232,7 @@ class Policy(BaseModel):
     @property
     def lookback(self) -> timedelta:
         """How much history before an interval the rules and late events need."""
-        widest = max((rule.within for rule in self.rules), default=timedelta(0))
+        widest = max((rule.reads_back for rule in self.rules), default=timedelta(0))
         return max(self.late_horizon, widest + self.grace)
 
     @property

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from prefect_crash_monitor.matching import MatchedField
 from prefect_crash_monitor.model import Severity
+from prefect_crash_monitor.planned_silence import Pattern
+
+
+class RuleKind(StrEnum):
+    """What a rule looks for; one row of `conditions.CONDITIONS` each."""
+
+    COUNT = "count"
+    CONSECUTIVE = "consecutive"
+    NEW_CAUSE = "new-cause"
+    OUTAGE = "outage"
 
 
 class Scope(StrEnum):
@@ -17,14 +29,28 @@ class Scope(StrEnum):
     EVERYTHING = "everything"
     FLOW = "flow"
     DEPLOYMENT = "deployment"
+    FLOW_RUN = "flow-run"
     WORK_POOL = "work-pool"
     WORK_QUEUE = "work-queue"
     TAG = "tag"
     DIMENSION = "dimension"
 
 
+LONGEST_READ = timedelta(days=7)
+"""Prefect keeps events so long by default."""
+
+LONGEST_STREAK = 100
+"""Crashes in a row that a rule may ask for; they are all remembered."""
+
+SCOPES: Mapping[RuleKind, tuple[Scope, ...]] = {
+    RuleKind.CONSECUTIVE: (Scope.DEPLOYMENT, Scope.FLOW, Scope.FLOW_RUN),
+    RuleKind.OUTAGE: (Scope.EVERYTHING,),
+}
+"""The scopes of kinds that do not take every one."""
+
+
 class Rule(BaseModel):
-    """At least `crashes` crashes within a sliding `within`, counted per `scope`."""
+    """At least `crashes` crashes within a sliding `within`, counted per `scope`, or as its kind."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,6 +59,24 @@ class Rule(BaseModel):
         description=(
             "Name of the rule, unique in the policy; it is part of an incident's identity, so a "
             "renamed rule resolves its incidents and starts new ones."
+        ),
+    )
+    kind: RuleKind = Field(
+        default=RuleKind.COUNT,
+        description=(
+            "count: so many crashes within the window. consecutive: so many without a completed "
+            "run of the deployment (flow, run) in between; the all-clear is its next completed "
+            "run. new-cause: a kind of crash that was not seen for 90 days, once the monitor has "
+            "learnt for a day. outage: crashes that tell of one trouble behind many (the API, its "
+            "database, an image, nodes), with their symptoms, in one incident."
+        ),
+    )
+    only: dict[MatchedField, Pattern] = Field(
+        default_factory=dict,
+        description=(
+            "Which crashes the rule looks at: pattern by field, of deployment (flow/deployment), "
+            "flow, work_pool, work_queue, tag and cause; all must match. Too narrow and the rule "
+            "sleeps; empty looks at all."
         ),
     )
     scope: Scope = Field(
@@ -65,11 +109,13 @@ class Rule(BaseModel):
     within: timedelta = Field(
         default=timedelta(hours=1),
         ge=timedelta(seconds=10),
-        le=timedelta(days=7),
+        le=timedelta(days=90),
         description=(
-            "Length of the sliding window. Too short and crashes of an hourly deployment never "
-            "meet; too long and every cycle reads that much history. One hour covers what runs "
-            "every quarter of an hour."
+            "Length of the sliding window, at most 7 days. Too short and crashes of an hourly "
+            "deployment never meet; too long and every cycle reads that much history. One hour "
+            "covers what runs every quarter of an hour. Kind consecutive reads no history: up to "
+            "90 days, within which the crashes in a row must lie; so long it stays open when "
+            "nothing runs any more. Kind new-cause: how long a kind counts as new."
         ),
     )
     quiet_for: timedelta = Field(
@@ -86,6 +132,30 @@ class Rule(BaseModel):
         description="Severity of the rule's incidents; it changes the words, not the counting.",
     )
 
+    @property
+    def reads_back(self) -> timedelta:
+        """How much history before an interval the rule needs."""
+        return timedelta(0) if self.kind is RuleKind.CONSECUTIVE else self.within
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        scopes = SCOPES.get(self.kind, tuple(Scope))
+        if self.scope not in scopes:
+            raise ValueError(
+                f"rule {self.name!r}: kind {self.kind} needs scope {' or '.join(scopes)}, "
+                f"not {self.scope}"
+            )
+        if self.reads_back > LONGEST_READ:
+            raise ValueError(
+                f"rule {self.name!r}: within ({self.within}) may be {LONGEST_READ} at most, but "
+                "for kind consecutive"
+            )
+        if self.kind is RuleKind.CONSECUTIVE and self.crashes > LONGEST_STREAK:
+            raise ValueError(
+                f"rule {self.name!r}: kind consecutive takes {LONGEST_STREAK} crashes at most"
+            )
+        return self
+
     @model_validator(mode="after")
     def _dimension_belongs_to_its_scope(self) -> Self:
         if self.scope is Scope.DIMENSION and not self.dimension:
@@ -99,11 +169,32 @@ class Rule(BaseModel):
 
 DEFAULT_RULES = (
     Rule(
+        name="outage",
+        kind=RuleKind.OUTAGE,
+        scope=Scope.EVERYTHING,
+        crashes=3,
+        within=timedelta(minutes=15),
+        severity=Severity.CRITICAL,
+    ),
+    Rule(
         name="crash-storm",
         scope=Scope.EVERYTHING,
         crashes=10,
         within=timedelta(minutes=15),
         quiet_for=timedelta(minutes=30),
+        severity=Severity.CRITICAL,
+    ),
+    Rule(
+        name="critical-deployments",
+        only={"tag": "critical"},
+        crashes=1,
+        severity=Severity.CRITICAL,
+    ),
+    Rule(
+        name="crash-loop",
+        kind=RuleKind.CONSECUTIVE,
+        crashes=3,
+        within=timedelta(days=7),
         severity=Severity.CRITICAL,
     ),
     Rule(name="deployment-crashes"),

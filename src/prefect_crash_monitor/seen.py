@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.count import is_own
-from prefect_crash_monitor.explaining import Explained, explain_crashes
+from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.ledger import Ledger
+from prefect_crash_monitor.memory import Runs
 from prefect_crash_monitor.model import Crash, Observation, Window
-from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.recoveries import date_recoveries
-from prefect_crash_monitor.silence_store import SilenceStore
-from prefect_crash_monitor.silences import Silence, planned
-from prefect_crash_monitor.windows import EPOCH, Due
+from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.windows import Due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +28,8 @@ class Seen:
     observation: Observation
     explained: Explained
     silences: tuple[Silence, ...] = field(default=())
+    completed: Mapping[Runs, datetime | None] = field(default_factory=dict)
+    """Of the runs that a streak of crashes may be of, when one completed last."""
 
     @property
     def crashes(self) -> tuple[Crash, ...]:
@@ -53,32 +52,6 @@ class Seen:
     def late_horizon(self) -> datetime:
         """How far back late events still correct a record."""
         return horizon_of(self.plan, self.policy)
-
-
-async def see(
-    api: Api, ledger: Ledger, plan: Due, policy: Policy, monitor: str, now: datetime
-) -> Seen:
-    """Reads the due intervals, with the history that rules and late events need.
-
-    Raises:
-        ApiTrouble: nothing is lost, the next cycle does this one's work.
-    """
-    first = plan.windows[0].start
-    corrected = [c.window.start for c in correctable(ledger, horizon_of(plan, policy))]
-    span = Window(min([first - policy.lookback, *corrected]), plan.windows[-1].end)
-    observation = await observe(api, span, now=now, settle=policy.settle)
-    observation = await date_recoveries(api, observation, policy.grace)
-    crashes = [c for c in observation.crashes if not is_own(c, ledger.own_deployments)]
-    judged = (ledger.watermark or EPOCH) - policy.grace
-    return Seen(
-        now=now,
-        policy=policy,
-        ledger=ledger,
-        plan=plan,
-        observation=observation,
-        explained=await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged),
-        silences=(*planned(policy), *await SilenceStore(api, monitor).read(plan.windows[0].end)),
-    )
 
 
 def horizon_of(plan: Due, policy: Policy) -> datetime:

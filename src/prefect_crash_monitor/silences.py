@@ -6,25 +6,16 @@ already; what still burns when it ends opens one then, because the rules look at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.matching import FIELDS, matches
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident
 from prefect_crash_monitor.policy import Policy
-
-FIELDS: Mapping[str, Callable[[Crash, Diagnosis | None], Iterable[str]]] = {
-    "deployment": lambda crash, _: [crash.deployment],
-    "flow": lambda crash, _: [crash.flow],
-    "work_pool": lambda crash, _: [crash.work_pool],
-    "work_queue": lambda crash, _: [crash.work_queue],
-    "tag": lambda crash, _: crash.tags,
-    "cause": lambda _, diagnosis: [diagnosis.cause] if diagnosis else [],
-}
-"""What a silence can match on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +37,7 @@ class Silence:
 
     def matches(self, crash: Crash, diagnosis: Diagnosis | None) -> bool:
         """Whether a crash is among those meant."""
-        return all(
-            any(fnmatchcase(value, pattern) for value in FIELDS[field](crash, diagnosis))
-            for field, pattern in self.matcher.items()
-        )
+        return matches(self.matcher, crash, diagnosis)
 
     def covers(self, incident: Incident) -> bool:
         """Whether all that an incident is about is meant; only what it lists can be told."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ def standing_crashes(
 ) -> list[Crash]:
     """The crashes that count towards rules: past their grace, and not recovered within it.
 
+    Intervals are half-open, so a crash at the very end belongs to the next judgement.
     A crash of a run that crashed again stands, so that a crash loop cannot hide. Subflows inside
     their parent's process do not: the death of that process is one crash, the parent's.
     """
@@ -22,7 +24,7 @@ def standing_crashes(
             crash
             for crash in crashes
             if not crash.in_process
-            and crash.at + grace <= as_of
+            and crash.at + grace < as_of
             and _stands(crash, outcomes[crash.state_id], grace)
         ),
         key=lambda crash: (crash.at, crash.state_id),
@@ -35,6 +37,15 @@ def _stands(crash: Crash, outcome: Outcome, grace: timedelta) -> bool:
     return outcome.recovered_at > crash.at + grace
 
 
+def by_group(crashes: Iterable[Crash], rule: Rule) -> dict[str, list[Crash]]:
+    """The crashes of each group of a rule."""
+    groups: dict[str, list[Crash]] = defaultdict(list)
+    for crash in crashes:
+        for group in groups_of(crash, rule):
+            groups[group].append(crash)
+    return groups
+
+
 def groups_of(crash: Crash, rule: Rule) -> tuple[str, ...]:
     """The groups in which a crash counts; none where it has no such name."""
     match rule.scope:
@@ -44,6 +55,8 @@ def groups_of(crash: Crash, rule: Rule) -> tuple[str, ...]:
             names = [crash.flow]
         case Scope.DEPLOYMENT:
             names = [crash.deployment or crash.flow]
+        case Scope.FLOW_RUN:
+            names = [f"{crash.flow_run_name} ({crash.flow_run_id})".strip()]
         case Scope.WORK_POOL:
             names = [crash.work_pool]
         case Scope.WORK_QUEUE:

@@ -24,8 +24,8 @@ from prefect_crash_monitor.events import (
     MONITOR_LABEL,
     monitor_resource,
 )
-from prefect_crash_monitor.ledger import Counted, Ledger, from_json, incident_of, mark, to_json
-from prefect_crash_monitor.model import Incident, Window
+from prefect_crash_monitor.ledger import Counted, Ledger, from_json, incident_of, to_json
+from prefect_crash_monitor.model import Incident, Window, mark
 from prefect_crash_monitor.reading import moment, whole_answer
 from prefect_crash_monitor.windows import EPOCH
 

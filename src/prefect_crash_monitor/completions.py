@@ -1,0 +1,91 @@
+"""When runs completed last: what ends a streak of crashes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.flow_runs import PAGE, Json
+from prefect_crash_monitor.memory import Runs, RunsOf
+from prefect_crash_monitor.reading import moment, rows, whole_answer
+
+ROUNDS = 3
+"""Requests for each kind of group: a busy deployment may fill a page, so that the others need
+another one. What is not found out is left open; no streak is told of on a guess."""
+
+ASKED = 500
+"""Groups asked for at once; a streak beyond them waits for a later cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """How completed runs of some groups are asked for, and which group a run belongs to."""
+
+    filters: Callable[[Sequence[str]], dict[str, Any]]
+    key: str
+
+
+QUERIES: Mapping[RunsOf, Query] = {
+    RunsOf.DEPLOYMENT: Query(
+        lambda ids: {"flow_runs": {"deployment_id": {"any_": ids}}}, "deployment_id"
+    ),
+    RunsOf.FLOW: Query(lambda ids: {"flows": {"id": {"any_": ids}}}, "flow_id"),
+    RunsOf.FLOW_WITHOUT_DEPLOYMENT: Query(
+        lambda ids: {
+            "flows": {"id": {"any_": ids}},
+            "flow_runs": {"deployment_id": {"is_null_": True}},
+        },
+        "flow_id",
+    ),
+    RunsOf.RUN: Query(lambda ids: {"flow_runs": {"id": {"any_": ids}}}, "id"),
+}
+
+
+async def latest_completions(
+    api: Api, questions: Mapping[Runs, datetime]
+) -> dict[Runs, datetime | None]:
+    """The end of the latest completed run of each group, None where none completed since.
+
+    A group of which it cannot be told is left out. One request for each kind of group, up to
+    `ROUNDS`; none where nothing is asked.
+    """
+    since: dict[RunsOf, dict[str, datetime]] = defaultdict(dict)
+    for runs, begun in sorted(questions.items(), key=lambda item: item[1])[-ASKED:]:
+        since[runs.of][runs.id] = begun
+    found: dict[Runs, datetime | None] = {}
+    for of, begins in since.items():
+        answers = await _ask(api, QUERIES[of], begins)
+        found |= {Runs(of, id_): ended for id_, ended in answers.items()}
+    return found
+
+
+async def _ask(
+    api: Api, query: Query, begins: Mapping[str, datetime]
+) -> dict[str, datetime | None]:
+    answers: dict[str, datetime | None] = {}
+    for _ in range(ROUNDS):
+        left = sorted(begins.keys() - answers.keys())
+        if not left:
+            break
+        page = await _completed(api, query, left, min(begins[id_] for id_ in left))
+        with whole_answer("completed runs"):
+            for run in page:  # the latest first
+                answers.setdefault(str(run[query.key]), moment(run["end_time"]))
+        if len(page) < PAGE:
+            answers |= {id_: None for id_ in left if id_ not in answers}
+    return answers
+
+
+async def _completed(api: Api, query: Query, ids: Sequence[str], since: datetime) -> Sequence[Json]:
+    body = query.filters(ids)
+    body["flow_runs"] = {
+        **body.get("flow_runs", {}),
+        "state": {"type": {"any_": ["COMPLETED"]}},
+        "end_time": {"after_": since.isoformat()},
+    }
+    body |= {"sort": "END_TIME_DESC", "limit": PAGE}
+    return rows(await api.post("/flow_runs/filter", body), "completed runs")

@@ -1,0 +1,139 @@
+"""When a rule is met: one row for each kind of rule.
+
+A condition looks at the crashes of one group, sorted by time, that stand as of the judgement. It
+answers where its latest stretch begins and until when it keeps holding if nothing more crashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from prefect_crash_monitor.memory import Beyond, Streaked
+from prefect_crash_monitor.model import Crash, Diagnosis
+from prefect_crash_monitor.outages import is_root, outages
+from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.rule import RuleKind
+from prefect_crash_monitor.standing import by_group
+
+LEARNING = timedelta(days=1)
+"""How long a monitor learns which kinds of crashes there are before one is new to it."""
+
+
+class Key(NamedTuple):
+    """What identifies an incident."""
+
+    rule: str
+    group: str
+    fingerprint: str = ""
+    """Empty for crashes of several kinds that only together meet the rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burning:
+    """A condition that is met."""
+
+    first: datetime
+    """The first crash of the first stretch that meets it."""
+    crossed: datetime
+    """When its latest stretch was met."""
+    until: datetime
+    """When it stops to hold if nothing more crashes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is judged by: the same for all rules of one judgement."""
+
+    policy: Policy
+    as_of: datetime
+    diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
+    beyond: Beyond = field(default_factory=Beyond)
+
+    @property
+    def through(self) -> datetime:
+        """Crashes before this moment are over their grace."""
+        return self.as_of - self.policy.grace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """How one kind of rule judges."""
+
+    burning: Callable[[Rule, Key, Sequence[Crash], Case], Burning | None]
+    groups: Callable[[Rule, Sequence[Crash], Case], Mapping[str, list[Crash]]]
+    each_kind_alone: bool = False
+    """Whether crashes of one fingerprint are an incident of their own."""
+    telling: Callable[[Crash, Case], bool] = lambda _crash, _case: True
+    """Which crashes may stand for the incident, where there are such."""
+
+
+def _enough(rule: Rule, times: Sequence[datetime]) -> Burning | None:
+    """At least `crashes` of them within a sliding `within`."""
+    need = rule.crashes - 1
+    met = [
+        first
+        for first in range(len(times) - need)
+        if times[first + need] - times[first] <= rule.within
+    ]
+    if not met:
+        return None
+    last = met[-1]
+    return Burning(first=times[met[0]], crossed=times[last + need], until=times[last] + rule.within)
+
+
+def _count(rule: Rule, _key: Key, crashes: Sequence[Crash], _case: Case) -> Burning | None:
+    return _enough(rule, [crash.at for crash in crashes])
+
+
+def _consecutive(rule: Rule, key: Key, _crashes: Sequence[Crash], case: Case) -> Burning | None:
+    """As many in a row, none of whose runs completed since; unknown is not met."""
+    streak = case.beyond.memory.streaks.get(Streaked(key.rule, key.group))
+    if streak is None or len(streak.hits) < rule.crashes:
+        return None
+    if streak.runs not in case.beyond.completed:
+        return None
+    times = [hit.at for hit in streak.hits]
+    return Burning(first=times[-rule.crashes], crossed=times[-1], until=times[-1] + rule.within)
+
+
+def _new_cause(rule: Rule, key: Key, crashes: Sequence[Crash], case: Case) -> Burning | None:
+    """A kind that was first seen within `within`, by a monitor that knows the others."""
+    memory = case.beyond.memory
+    known = memory.seen.get(key.fingerprint)
+    if known is None or memory.began is None or known.first < memory.began + LEARNING:
+        return None
+    if len(crashes) < rule.crashes or known.first + rule.within <= case.as_of:
+        return None
+    times = [crash.at for crash in crashes]
+    return Burning(first=times[0], crossed=times[rule.crashes - 1], until=known.first + rule.within)
+
+
+def _outage(rule: Rule, _key: Key, crashes: Sequence[Crash], case: Case) -> Burning | None:
+    """Enough crashes that tell of the outage themselves, of more than one deployment."""
+    roots = [crash for crash in crashes if is_root(crash, case.diagnoses)]
+    if len({crash.deployment or crash.flow for crash in roots}) < 2:
+        return None
+    return _enough(rule, [crash.at for crash in roots])
+
+
+def _groups(rule: Rule, crashes: Sequence[Crash], _case: Case) -> Mapping[str, list[Crash]]:
+    return by_group(crashes, rule)
+
+
+def _outages(rule: Rule, crashes: Sequence[Crash], case: Case) -> Mapping[str, list[Crash]]:
+    return outages(crashes, case.diagnoses, rule.within)
+
+
+CONDITIONS: Mapping[RuleKind, Condition] = {
+    RuleKind.COUNT: Condition(burning=_count, groups=_groups, each_kind_alone=True),
+    RuleKind.CONSECUTIVE: Condition(burning=_consecutive, groups=_groups),
+    RuleKind.NEW_CAUSE: Condition(burning=_new_cause, groups=_groups, each_kind_alone=True),
+    RuleKind.OUTAGE: Condition(
+        burning=_outage,
+        groups=_outages,
+        telling=lambda crash, case: is_root(crash, case.diagnoses),
+    ),
+}

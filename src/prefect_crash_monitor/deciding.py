@@ -1,0 +1,69 @@
+"""What a cycle decides from what it has seen: records, incidents, what to remember. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from prefect_crash_monitor.corrections import correctable, corrections, in_words
+from prefect_crash_monitor.count import count
+from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
+from prefect_crash_monitor.ledger import Ledger, enter, remember
+from prefect_crash_monitor.memory import Beyond
+from prefect_crash_monitor.model import Incident, IntervalRecord, Transition, Window
+from prefect_crash_monitor.seen import Seen
+from prefect_crash_monitor.silences import active, silenced
+
+
+def count_due(seen: Seen) -> tuple[tuple[IntervalRecord, ...], tuple[str, ...]]:
+    """The records of what is due, after corrected earlier ones; and the corrections in words."""
+
+    def recount(window: Window) -> IntervalRecord:
+        return count(
+            seen.observation,
+            window,
+            counted_at=seen.now,
+            own_deployments=seen.ledger.own_deployments,
+            diagnoses=seen.explained.diagnoses,
+        )
+
+    earlier = correctable(seen.ledger, seen.late_horizon)
+    revised = corrections(earlier, recount)
+    before = {counted.window: counted for counted in earlier}
+    words = tuple(in_words(record, before[record.window]) for record in revised)
+    return (*revised, *(recount(window) for window in seen.plan.windows)), words
+
+
+def judge_due(seen: Seen) -> Judgement:
+    """The judgement at the end of each interval, in order, and the reminders at the last."""
+    policy, why = seen.policy, seen.explained.diagnoses
+    incidents: Sequence[Incident] = seen.ledger.incidents
+    transitions: list[Transition] = []
+    beyond = Beyond(memory=seen.ledger.memory, completed=seen.completed)
+    for window in seen.plan.windows:
+        since = window.start - policy.lookback
+        recent = [crash for crash in seen.crashes if since <= crash.at < window.end]
+        hushed = silenced(recent, why, active(seen.silences, window.end))
+        judgement = judge(
+            recent, seen.observation.outcomes, incidents, policy, window.end, why, hushed, beyond
+        )
+        incidents, beyond = judgement.incidents, judgement.beyond
+        transitions += judgement.transitions
+    told = as_it_is_now(transitions, incidents)
+    judged = Judgement(incidents=tuple(incidents), transitions=told, beyond=beyond)
+    return remind(judged, policy, seen.end, seen.silences)
+
+
+def remembered(
+    seen: Seen, records: Sequence[IntervalRecord], judgement: Judgement, registered: str
+) -> Ledger:
+    """The ledger as the next cycle is to find it, but for what is still to be told."""
+    ledger = replace(
+        seen.ledger,
+        incidents=judgement.incidents,
+        memory=judgement.beyond.memory,
+        registered=registered,
+    )
+    ledger = enter(ledger, records, horizon=seen.late_horizon, now=seen.now)
+    judged_again = seen.end - seen.policy.lookback
+    return remember(ledger, seen.explained.diagnoses, seen.crashes, judged_again)

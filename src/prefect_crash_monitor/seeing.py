@@ -1,0 +1,50 @@
+"""Reads what a cycle needs to know before it decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.completions import latest_completions
+from prefect_crash_monitor.corrections import correctable
+from prefect_crash_monitor.count import is_own
+from prefect_crash_monitor.explaining import explain_crashes
+from prefect_crash_monitor.ledger import Ledger
+from prefect_crash_monitor.memory import questions
+from prefect_crash_monitor.model import Window
+from prefect_crash_monitor.observe import observe
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.recoveries import date_recoveries
+from prefect_crash_monitor.seen import Seen, horizon_of
+from prefect_crash_monitor.silence_store import SilenceStore
+from prefect_crash_monitor.silences import planned
+from prefect_crash_monitor.windows import EPOCH, Due
+
+
+async def see(
+    api: Api, ledger: Ledger, plan: Due, policy: Policy, monitor: str, now: datetime
+) -> Seen:
+    """Reads the due intervals, with the history that rules and late events need.
+
+    Raises:
+        ApiTrouble: nothing is lost, the next cycle does this one's work.
+    """
+    first = plan.windows[0].start
+    corrected = [c.window.start for c in correctable(ledger, horizon_of(plan, policy))]
+    span = Window(min([first - policy.lookback, *corrected]), plan.windows[-1].end)
+    observation = await observe(api, span, now=now, settle=policy.settle)
+    observation = await date_recoveries(api, observation, policy.grace)
+    crashes = [c for c in observation.crashes if not is_own(c, ledger.own_deployments)]
+    judged = (ledger.watermark or EPOCH) - policy.grace
+    explained = await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged)
+    asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses)
+    return Seen(
+        now=now,
+        policy=policy,
+        ledger=ledger,
+        plan=plan,
+        observation=observation,
+        explained=explained,
+        silences=(*planned(policy), *await SilenceStore(api, monitor).read(plan.windows[0].end)),
+        completed=await latest_completions(api, asked),
+    )

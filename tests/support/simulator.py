@@ -1,0 +1,152 @@
+"""Plays a history against the monitor's own decisions, with a clock of our choice.
+
+Everything that decides is the real thing: what is due, counted, judged, reminded of, remembered,
+through the ledger's JSON between two cycles. Only the reading is replaced: a cycle is given what
+Prefect would have told it at that moment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from prefect_crash_monitor.corrections import correctable
+from prefect_crash_monitor.deciding import count_due, judge_due, remembered
+from prefect_crash_monitor.diagnose import Explained
+from prefect_crash_monitor.ledger import Ledger, from_json, to_json
+from prefect_crash_monitor.memory import Runs, RunsOf, questions
+from prefect_crash_monitor.model import (
+    Crash,
+    Diagnosis,
+    Fate,
+    IntervalRecord,
+    Observation,
+    Outcome,
+    Transition,
+    Window,
+)
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.seen import Seen, horizon_of
+from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.windows import due
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def crash(minute: float, deployment: str = "etl/daily", **more: object) -> Crash:
+    """A crash some minutes after noon."""
+    values: dict[str, object] = {
+        "state_id": f"{deployment}-{minute}",
+        "at": NOON + minute * MINUTE,
+        "flow_run_id": f"run-{deployment}-{minute}",
+        "flow": deployment.split("/")[0],
+        "deployment": deployment,
+        "deployment_id": deployment,
+        "work_pool": "pool",
+    }
+    return Crash(**{**values, **more})  # type: ignore[arg-type]
+
+
+@dataclass
+class Shop:
+    """What happens in a simulated shop."""
+
+    crashes: Sequence[Crash] = ()
+    causes: Mapping[str, str] = field(default_factory=dict)
+    """By state id; `oom` where none is given, and each cause is one fingerprint."""
+    completed: Sequence[tuple[str, float]] = ()
+    """Deployment and minute of each run that completed."""
+    recovered: Mapping[str, float] = field(default_factory=dict)
+    """By state id, the minute at which the run got going again."""
+    silences: Sequence[Silence] = ()
+
+    def diagnosis(self, crash: Crash) -> Diagnosis:
+        """Why a run crashed."""
+        cause = self.causes.get(crash.state_id, "oom")
+        return Diagnosis(cause=cause, confidence="high", fingerprint=f"v1-{cause}", title=cause)
+
+    def outcome(self, crash: Crash, now: datetime) -> Outcome:
+        """What has become of a crash by now."""
+        minute = self.recovered.get(crash.state_id)
+        if minute is None or (at := NOON + minute * MINUTE) > now:
+            return Outcome(fate=Fate.STILL_CRASHED)
+        return Outcome(fate=Fate.RECOVERED, recovered_at=at)
+
+    def completion(self, runs: Runs, since: datetime, now: datetime) -> datetime | None:
+        """The latest completed run of a deployment."""
+        assert runs.of is RunsOf.DEPLOYMENT
+        times = [NOON + m * MINUTE for name, m in self.completed if name == runs.id]
+        return max((time for time in times if since <= time <= now), default=None)
+
+
+@dataclass
+class Simulator:
+    """A monitor in a simulated shop."""
+
+    shop: Shop
+    policy: Policy
+    ledger: Ledger = field(default_factory=lambda: Ledger(monitor="simulated"))
+    told: list[Transition] = field(default_factory=list)
+    records: dict[Window, IntervalRecord] = field(default_factory=dict)
+
+    def cycle(self, minute: float, *, killed: bool = False) -> list[Transition]:
+        """One cycle some minutes after noon; killed before it can remember anything."""
+        now = NOON + minute * MINUTE
+        plan = due(self.ledger.watermark, now, self.policy)
+        if not plan.windows:
+            return []
+        corrected = [
+            c.window.start for c in correctable(self.ledger, horizon_of(plan, self.policy))
+        ]
+        span = Window(
+            min([plan.windows[0].start - self.policy.lookback, *corrected]), plan.windows[-1].end
+        )
+        crashes = tuple(c for c in self.shop.crashes if c.at in span)
+        diagnoses = {c.state_id: self.shop.diagnosis(c) for c in crashes}
+        asked = questions(self.ledger.memory, crashes, self.policy.rules, diagnoses)
+        seen = Seen(
+            now=now,
+            policy=self.policy,
+            ledger=self.ledger,
+            plan=plan,
+            observation=Observation(
+                window=span,
+                crashes=crashes,
+                outcomes={c.state_id: self.shop.outcome(c, now) for c in crashes},
+            ),
+            explained=Explained(diagnoses=diagnoses),
+            silences=tuple(self.shop.silences),
+            completed={runs: self.shop.completion(runs, at, now) for runs, at in asked.items()},
+        )
+        records, _ = count_due(seen)
+        judgement = judge_due(seen)
+        self.told += judgement.transitions
+        if not killed:
+            self.records |= {record.window: record for record in records}
+            after = remembered(seen, records, judgement, "")
+            self.ledger = from_json(json.loads(json.dumps(to_json(after))))
+        return list(judgement.transitions)
+
+    def play(self, minutes: Iterable[float]) -> list[tuple[float, str, str, int]]:
+        """Cycles at these minutes; (minute, kind, rule or group, crashes) of what is told."""
+        return [
+            (minute, str(t.kind), f"{t.incident.rule} {t.incident.group}", t.incident.crashes)
+            for minute in minutes
+            for t in self.cycle(minute)
+        ]
+
+
+def quick(policy: Policy, **changes: object) -> Policy:
+    """The policy with some fields replaced."""
+    return Policy(**{**policy.model_dump(), **changes})  # type: ignore[arg-type]
+
+
+def numbered(crashes: Iterable[Crash]) -> list[Crash]:
+    """The crashes with state ids that differ in their marks, as Prefect's do."""
+    return [
+        replace(crash, state_id=f"00000000-0000-4000-8000-{number:012x}")
+        for number, crash in enumerate(crashes)
+    ]
