@@ -455,7 +455,9 @@ def test_a_reminder_and_an_all_clear_say_what_they_are():
     assert "Open for 5 h now (reminder 2): 3 crashes in etl/daily" in again["text"]
     assert "crash-monitor incidents --policy eu" in again["text"]
     assert clear["subject"] == "✅ resolved: 3 crashes in etl/daily [warning]"
-    assert "All clear in etl/daily (rule deployment-crashes, quiet-period-over)" in clear["text"]
+    assert (
+        "All clear in etl/daily (rule deployment-crashes: quiet for long enough)" in clear["text"]
+    )
     assert "Retry" not in clear["text"]
 
 

@@ -192,7 +192,7 @@ def test_an_outage_is_one_incident_with_its_symptoms():
 
     told = monitor.play(every(5, 20))
 
-    assert told == [(6, "opened", "outage Prefect API or its database", 6)]
+    assert told == [(6, "opened", "outage an outage of the Prefect API or its database", 6)]
     assert set(monitor.told[0].incident.deployments) == {"a/a", "b/b", "c/c", "d/d"}
     assert monitor.told[0].incident.sample_cause == "request-to-api-failed"
 
@@ -203,7 +203,10 @@ def test_another_problem_at_that_time_is_another_incident():
 
     told = Simulator(shop, policy(OUTAGE, CRASHES)).play(every(5, 20))
 
-    assert [item[2] for item in told] == ["outage Prefect API or its database", "crashes x/x"]
+    assert [item[2] for item in told] == [
+        "outage an outage of the Prefect API or its database",
+        "crashes x/x",
+    ]
 
 
 def test_one_deployment_alone_is_no_outage():
@@ -229,7 +232,7 @@ def test_an_image_that_is_missing_hits_its_pool_only():
 
     told = Simulator(shop, policy(OUTAGE)).play(every(5, 20))
 
-    assert told == [(6, "opened", "outage Image or code: work pool k8s", 3)]
+    assert told == [(6, "opened", "outage an outage of image or code storage: work pool k8s", 3)]
 
 
 def test_outages_are_told_by_causes_that_there_are():

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
+from prefect_crash_monitor.events import (
+    DIGEST,
+    INCIDENT_EVENTS,
+    INTERVAL_COUNTED,
+    MONITOR_LABEL,
+    NOTIFY_LABEL,
+)
 from prefect_crash_monitor.model import DEFAULT_MONITOR, OWN_TAG, Kind
 from prefect_crash_monitor.policy import Policy
 
@@ -57,11 +63,20 @@ def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -
             f"incident {kind}",
             monitor,
             f"Notifies once of each incident that is {kind}.",
-            _reactive(INCIDENT_EVENTS[kind], monitor, cooldown, _keys(kind)),
+            _alone(_reactive(INCIDENT_EVENTS[kind], monitor, cooldown, _keys(kind))),
             told,
         )
         for kind in Kind
     ]
+    incidents.append(
+        _automation(
+            "incident digest",
+            monitor,
+            "Notifies once of many incidents that changed in one cycle.",
+            _reactive(DIGEST, monitor, cooldown, [RESOURCE]),
+            told,
+        )
+    )
     watched = [body["name"] for body in [*incidents, *_silence(policy, receivers, monitor)]]
     failed = _automation(
         "notification failed",
@@ -170,6 +185,11 @@ def _silence(policy: Policy, receivers: Receivers, monitor: str) -> list[Body]:
 def _keys(kind: Kind) -> list[str]:
     """What makes a notification another one: the episode, and for reminders their ordinal."""
     return [RESOURCE, "crash-monitor.reminder"] if kind is Kind.REMINDED else [RESOURCE]
+
+
+def _alone(trigger: dict[str, Any]) -> dict[str, Any]:
+    """The trigger, but for what is told in a digest."""
+    return {**trigger, "match": {**trigger["match"], NOTIFY_LABEL: "alone"}}
 
 
 def _reactive(event: str, monitor: str, cooldown: float, keys: Sequence[str]) -> dict[str, Any]:

@@ -1,13 +1,12 @@
-"""One monitoring cycle: observe, count, judge, tell; then remember.
+"""One monitoring cycle: observe, explain, count, judge, tell.
 
-The ledger is written last. Whatever stops a cycle before that, the next one does it again: its
-decisions come from the same history, and its events carry the same ids, so nothing is counted or
-told twice.
+Whatever stops a cycle before the ledger is written, the next one does it again, from the same
+history. With the ledger its events are written down, before they are sent: what stops a cycle
+after that, the next one sends, under the same ids. So nothing is counted or told twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,7 +16,13 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.diagnose import Explained
-from prefect_crash_monitor.events import incident_event, incident_json, interval_event
+from prefect_crash_monitor.events import (
+    OutgoingEvent,
+    digest_event,
+    incident_event,
+    incident_json,
+    interval_event,
+)
 from prefect_crash_monitor.judge import Judgement
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.model import IntervalRecord, Kind
@@ -30,6 +35,7 @@ from prefect_crash_monitor.publish import (
     send_undelivered,
 )
 from prefect_crash_monitor.registering import register_if_changed
+from prefect_crash_monitor.render.digest import digest, worst_severity
 from prefect_crash_monitor.render.notification import notification
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
@@ -76,10 +82,10 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     policy, store = settings.policy, LedgerStore(api, settings.name)
     ledger = _with_own_deployment(await store.read(now), place)
     plan = due(ledger.watermark, now, policy)
+    await send_undelivered(api, ledger.outbox)
     if not plan.windows:
         return await _already_counted(api, ledger, settings, now)
     await free_stranded(api, place, ledger.own_deployments, policy, now)
-    await send_undelivered(api, ledger.outbox)
 
     seen = await see(api, ledger, plan, policy, settings.name, now)
     records, corrected = count_due(seen)
@@ -88,8 +94,12 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
     result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
     after = remembered(seen, result.records, result.judgement, registered.digest)
-    outbox = await _tell(api, seen, result, after, settings.name, place)
-    await store.write(replace(after, outbox=outbox))
+    events = _events(seen, result, settings.name, place)
+    await _publish(api, seen, result, after, settings.name, place)
+    # What is decided is remembered before it is told: a cycle killed in between is not decided
+    # again, perhaps otherwise, and the next one sends what is missing.
+    await store.write(replace(after, outbox=tuple(event.body() for event in events)))
+    await send(api, events)
     metric.add_crashes(seen.new)
     if registered.error is not None:
         raise registered.error
@@ -97,7 +107,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
 
 
 async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: datetime) -> Result:
-    """The latest interval once more, reads only: this cycle came too early or twice."""
+    """The latest interval once more: this cycle came too early or twice."""
     last = ledger.counted[-1].window
     observation = await observe(api, last, now=now, settle=settings.policy.settle)
     record = count(observation, last, counted_at=now, own_deployments=ledger.own_deployments)
@@ -109,15 +119,24 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
     )
 
 
-async def _tell(
-    api: Api, seen: Seen, result: Result, after: Ledger, monitor: str, place: Place
-) -> tuple[Mapping[str, Any], ...]:
-    """Publishes events and artifacts; returns the events, to be looked for by the next cycle."""
-    events = [interval_event(record, monitor=monitor, now=seen.now) for record in result.records]
-    for transition in result.judgement.transitions:
+def _events(seen: Seen, result: Result, monitor: str, place: Place) -> list[OutgoingEvent]:
+    """All that this cycle tells: intervals, incidents, and a digest where those are many."""
+    now, transitions = seen.now, result.judgement.transitions
+    events = [interval_event(record, monitor=monitor, now=now) for record in result.records]
+    alone = len(transitions) <= seen.policy.digest_above
+    for transition in transitions:
         text = notification(transition, ui_url=place.ui_url, monitor=monitor)
-        events.append(incident_event(transition, text, monitor=monitor, now=seen.now))
-    await send(api, events)
+        events.append(incident_event(transition, text, monitor=monitor, now=now, alone=alone))
+    if not alone:
+        text = digest(transitions, ui_url=place.ui_url, monitor=monitor)
+        severity = worst_severity(transitions)
+        events.append(digest_event(transitions, text, severity=severity, monitor=monitor, now=now))
+    return events
+
+
+async def _publish(
+    api: Api, seen: Seen, result: Result, after: Ledger, monitor: str, place: Place
+) -> None:
     report = _report(seen, result, after, monitor, place)
     await publish_artifacts(
         api,
@@ -130,7 +149,6 @@ async def _tell(
         flow_run_id=place.flow_run_id,
     )
     await prune_artifacts(api, monitor, keep=seen.policy.reports_kept)
-    return tuple(event.body() for event in events)
 
 
 def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Place) -> Report:

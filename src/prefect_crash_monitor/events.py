@@ -8,7 +8,7 @@ automations for up to 15 minutes when the leader was not seen.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,10 @@ from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transiti
 INTERVAL_COUNTED = "crash-monitor.interval.counted"
 INCIDENT_EVENTS = {kind: f"crash-monitor.incident.{kind}" for kind in Kind}
 INCIDENT_RESOURCE = "crash-monitor.incident"
+DIGEST = "crash-monitor.incidents.digest"
+DIGEST_RESOURCE = "crash-monitor.digest"
+NOTIFY_LABEL = "crash-monitor.notify"
+"""On incident events: whether each is told `alone`, or in the `digest` of its cycle."""
 MONITOR_RESOURCE = "crash-monitor.monitor"
 MONITOR_LABEL = "crash-monitor.monitor"
 """Name of the policy on every event of ours, so that two monitors on one server stay apart."""
@@ -75,10 +79,16 @@ def interval_event(record: IntervalRecord, *, monitor: str, now: datetime) -> Ou
 
 
 def incident_event(
-    transition: Transition, notification: Mapping[str, str], *, monitor: str, now: datetime
+    transition: Transition,
+    notification: Mapping[str, str],
+    *,
+    monitor: str,
+    now: datetime,
+    alone: bool = True,
 ) -> OutgoingEvent:
     """The event of something to tell; `notification` has the rendered `subject` and `text`."""
     incident = transition.incident
+    notify = {NOTIFY_LABEL: "alone" if alone else "digest"}
     return OutgoingEvent(
         id=event_id(
             monitor,
@@ -90,7 +100,7 @@ def incident_event(
         ),
         event=INCIDENT_EVENTS[transition.kind],
         occurred=now,
-        resource=incident_labels(incident, monitor=monitor),
+        resource=incident_labels(incident, monitor=monitor) | notify,
         payload={
             **notification,
             "kind": str(transition.kind),
@@ -98,6 +108,41 @@ def incident_event(
             "decided_for": transition.at.isoformat(),
             "incident": incident_json(incident),
             "state": incident_state(incident),
+        },
+    )
+
+
+def digest_event(
+    transitions: Sequence[Transition],
+    notification: Mapping[str, str],
+    *,
+    severity: str,
+    monitor: str,
+    now: datetime,
+) -> OutgoingEvent:
+    """One event for many things to tell of one cycle; `severity` is that of the worst.
+
+    Its id is that of the first interval in which one was decided: two cycles at once that see the
+    same tell it once.
+    """
+    first = min(transition.at for transition in transitions).isoformat()
+    id_ = event_id(monitor, DIGEST, first)
+    return OutgoingEvent(
+        id=id_,
+        event=DIGEST,
+        occurred=now,
+        resource={
+            "prefect.resource.id": f"{DIGEST_RESOURCE}.{id_}",
+            "prefect.resource.name": f"{len(transitions)} incidents",
+            MONITOR_LABEL: monitor,
+            "crash-monitor.severity": severity,
+        },
+        payload={
+            **notification,
+            "incidents": [
+                {"incident": f"{t.incident.id}.{t.incident.episode}", "kind": str(t.kind)}
+                for t in transitions
+            ],
         },
     )
 

@@ -1,7 +1,8 @@
 """The ledger: all that one cycle must know of the ones before it, as one bounded value.
 
-It is written last in a cycle and only ever replaced by one with a later watermark, so a cycle
-that was killed halfway leaves the old one standing and is simply done again.
+It is only ever replaced by one with a later watermark. A cycle that was killed before it is
+written leaves the old one standing and is simply done again; one that was killed after has left
+its events in the outbox, for the next cycle to send.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Outage:
 
 OUTAGES = (
     Outage(
-        title="Prefect API or its database",
+        title="an outage of the Prefect API or its database",
         roots=frozenset(
             {
                 "api-rate-limited-429",
@@ -60,12 +60,12 @@ OUTAGES = (
         ),
     ),
     Outage(
-        title="Access to the Prefect API",
+        title="refused access to the Prefect API",
         roots=frozenset({"api-auth-or-workspace"}),
         in_pool=True,
     ),
     Outage(
-        title="Image or code",
+        title="an outage of image or code storage",
         roots=frozenset(
             {
                 "flow-code-storage-unavailable",
@@ -77,7 +77,7 @@ OUTAGES = (
         in_pool=True,
     ),
     Outage(
-        title="Nodes",
+        title="lost nodes",
         roots=frozenset({"k8s-node-lost", "k8s-node-shutdown"}),
         symptoms=frozenset({"k8s-evicted", "k8s-pod-lost-while-running", "zombie-marked"}),
         in_pool=True,

@@ -142,6 +142,16 @@ class Policy(BaseModel):
             "reminders nor quiet periods may be shorter than it."
         ),
     )
+    digest_above: int = Field(
+        default=5,
+        ge=1,
+        le=1_000,
+        description=(
+            "How many openings, reminders and all-clears of one cycle are told one by one; more "
+            "come as one digest. Too low and two problems hide behind one message; too high and "
+            "a storm floods the channel. Five can still be read one by one."
+        ),
+    )
     receiver: str | None = Field(
         default=None,
         description=(

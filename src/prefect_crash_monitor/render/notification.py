@@ -9,6 +9,7 @@ from prefect_crash_monitor.model import (
     REPORT_KEY,
     Incident,
     Kind,
+    Reason,
     Transition,
     artifact_key,
 )
@@ -18,6 +19,12 @@ SUBJECT, TEXT, NAME = 120, 3_000, 100
 NAMES_TOLD = 5
 
 WORDS = {Kind.OPENED: "", Kind.REMINDED: "still open: ", Kind.RESOLVED: "resolved: "}
+
+OVER = {
+    Reason.QUIET_PERIOD_OVER: "quiet for long enough",
+    Reason.RUN_COMPLETED: "a run completed",
+    Reason.RULE_REMOVED: "the policy has no such rule any more",
+}
 
 
 def notification(transition: Transition, *, ui_url: str, monitor: str) -> dict[str, str]:
@@ -52,8 +59,9 @@ def _first_line(transition: Transition, where: str) -> str:
             )
         case Kind.RESOLVED:
             lasted = duration(incident.last_crash_at - incident.first_crash_at)
+            over = OVER.get(transition.reason, transition.reason)
             return (
-                f"All clear in {where} (rule {incident.rule}, {transition.reason}): "
+                f"All clear in {where} (rule {incident.rule}: {over}): "
                 f"{crashes} within {lasted}, the latest at {last} UTC."
             )
 
