@@ -93,7 +93,11 @@ class Simulator:
     records: dict[Window, IntervalRecord] = field(default_factory=dict)
 
     def cycle(self, minute: float, *, killed: bool = False) -> list[Transition]:
-        """One cycle some minutes after noon; killed before it can remember anything."""
+        """One cycle some minutes after noon.
+
+        Killed before its decisions are written down it tells nothing; after that, the next cycle
+        tells what is written, which is the same as not being killed.
+        """
         now = NOON + minute * MINUTE
         plan = due(self.ledger.watermark, now, self.policy)
         if not plan.windows:
@@ -123,8 +127,8 @@ class Simulator:
         )
         records, _ = count_due(seen)
         judgement = judge_due(seen)
-        self.told += judgement.transitions
         if not killed:
+            self.told += judgement.transitions
             self.records |= {record.window: record for record in records}
             after = remembered(seen, records, judgement, "")
             self.ledger = from_json(json.loads(json.dumps(to_json(after))))
