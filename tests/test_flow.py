@@ -20,6 +20,7 @@ from prefect_crash_monitor.blocks import CrashPolicy
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
 from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
+from prefect_crash_monitor.model import artifact_key
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.policy import Policy, Rule, Scope
 from prefect_crash_monitor.registration import register
@@ -110,7 +111,10 @@ async def test_flow_runs_count_report_and_tell(world, monitor, wait_until):
     run_id = str(state.state_details.flow_run_id)
     for key, kind in (("crash-report", "markdown"), ("crash-runs", "table")):
         body = {
-            "artifacts": {"key": {"any_": [key]}, "flow_run_id": {"any_": [run_id]}},
+            "artifacts": {
+                "key": {"any_": [artifact_key(key, monitor)]},
+                "flow_run_id": {"any_": [run_id]},
+            },
             "sort": "CREATED_DESC",
         }
         (artifact,) = world.post("/artifacts/filter", body)
