@@ -21,7 +21,7 @@ EDGE = {
     *("api", "capture", "coverage", "crash_events", "event_pages", "flow_runs", "histories"),
     *("lost_events", "observe", "recoveries", "completions", "seeing", "explaining"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
-    *("registration", "settings", "silence_store", "store"),
+    *("receivers", "registration", "settings", "silence_store", "store", "watching"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
 

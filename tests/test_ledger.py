@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.support.world import World, unique
 
 from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.delivery import Delivery, Why
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.ledger import (
     CLOSED_KEPT,
@@ -70,6 +71,19 @@ intervals = st.builds(
     marks=st.frozensets(marks, max_size=3),
 )
 diagnoses = st.builds(Diagnosis, cause=names, confidence=names, fingerprint=names)
+deliveries = st.builds(
+    Delivery,
+    event_id=names,
+    incident=names,
+    kind=names,
+    subject=names,
+    automation=names,
+    receiver=names,
+    told_at=times,
+    why=st.sampled_from(Why),
+    detail=names,
+    looks=numbers,
+)
 ledgers = st.builds(
     Ledger,
     monitor=names,
@@ -78,6 +92,7 @@ ledgers = st.builds(
     incidents=st.lists(incidents, max_size=3).map(tuple),
     diagnoses=st.dictionaries(marks, diagnoses, max_size=3),
     outbox=st.lists(st.dictionaries(names, names | numbers), max_size=2).map(tuple),
+    deliveries=st.lists(deliveries, max_size=2).map(tuple),
     registered=names,
     own_deployments=st.lists(names, max_size=2).map(tuple),
 )

@@ -19,7 +19,8 @@ from prefect_crash_monitor.automations import PREFIX, is_own_automation
 from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.registration import NOBODY_IS_TOLD, Registration, register
+from prefect_crash_monitor.registration import Registration, register
+from prefect_crash_monitor.routing import NOBODY_IS_TOLD
 from prefect_crash_monitor.settings import load_settings
 
 pytestmark = pytest.mark.server
@@ -345,7 +346,7 @@ async def test_nobody_is_told_without_a_receiver(world, monitor):
     ],
 )
 async def test_an_unsuitable_block_is_refused(world, monitor, block, field, named_block, trouble):
-    """The message names the field, the block and what there is instead; nothing changes."""
+    """The message names the field, the block and what there is instead; the others are made."""
     name = unique("unfit")
     data = {"secret": {"value": "s3cret"}, "webhook": {"url": "http://127.0.0.1:9/"}}
     slug = named_block.partition("/")[0]
@@ -361,7 +362,9 @@ async def test_an_unsuitable_block_is_refused(world, monitor, block, field, name
     assert trouble in message
     assert block in message
     assert "s3cret" not in message
-    assert on_server(world, monitor) == []
+    failed = named("notification failed", monitor)
+    tells_the_failure_receiver = {a["name"] == failed for a in on_server(world, monitor)}
+    assert tells_the_failure_receiver == {field == "receiver"}
     assert refused.value.exit_code == 2
 
 

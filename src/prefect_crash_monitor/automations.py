@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prefect_crash_monitor.events import (
@@ -17,9 +17,12 @@ from prefect_crash_monitor.events import (
     INTERVAL_COUNTED,
     MONITOR_LABEL,
     NOTIFY_LABEL,
+    SEVERITY_LABEL,
+    TO_LABEL,
 )
 from prefect_crash_monitor.model import DEFAULT_MONITOR, OWN_TAG, Kind
 from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.routing import Share, share_of, shares
 
 PREFIX = "Crash monitor: "
 ACTION_FAILED = "prefect.automation.action.failed"
@@ -27,15 +30,21 @@ RESOURCE = "prefect.resource.id"
 SHORTEST_PROACTIVE_SECONDS = 10.0
 """Prefect refuses less for a proactive trigger."""
 
+UNUSABLE = "unusable"
+"""In place of a block's id: automations that would tell it are left as they are on the server,
+where they may tell the block that the policy named before."""
+
 Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receivers:
-    """Ids of the notification blocks; None where the policy names none."""
+    """Ids of the notification blocks; None where the policy names none, or `UNUSABLE`."""
 
     receiver: str | None = None
     failure_receiver: str | None = None
+    routes: Mapping[str, str] = field(default_factory=dict)
+    """By `Share.field`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,26 +66,34 @@ class Plan:
 def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -> list[Body]:
     """Everything that is registered for a policy; notifying ones do nothing without a receiver."""
     cooldown = policy.cooldown.total_seconds()
-    told = _notify(receivers.receiver, "{{ event.payload.subject }}", "{{ event.payload.text }}")
     incidents = [
         _automation(
-            f"incident {kind}",
+            f"incident {kind}{share.suffix}",
             monitor,
-            f"Notifies once of each incident that is {kind}.",
-            _alone(_reactive(INCIDENT_EVENTS[kind], monitor, cooldown, _keys(kind))),
-            told,
+            f"Notifies once of each incident that is {kind}{share.suffix}.",
+            _reactive(
+                INCIDENT_EVENTS[kind],
+                {**_matched(share, monitor), NOTIFY_LABEL: "alone"},
+                cooldown,
+                _keys(kind),
+            ),
+            _tell(share, receivers),
         )
+        for share in shares(policy)
         for kind in Kind
     ]
-    incidents.append(
+    incidents += [
         _automation(
-            "incident digest",
+            f"incident digest{share.suffix}",
             monitor,
-            "Notifies once of many incidents that changed in one cycle.",
-            _reactive(DIGEST, monitor, cooldown, [RESOURCE]),
-            told,
+            f"Notifies once of many incidents that changed in one cycle{share.suffix}.",
+            _reactive(
+                DIGEST, {MONITOR_LABEL: monitor, TO_LABEL: share.field}, cooldown, [RESOURCE]
+            ),
+            _tell(share, receivers),
         )
-    )
+        for share in shares(policy)
+    ]
     watched = [body["name"] for body in [*incidents, *_silence(policy, receivers, monitor)]]
     failed = _automation(
         "notification failed",
@@ -95,6 +112,11 @@ def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -
         ),
     )
     return [*incidents, *_silence(policy, receivers, monitor), failed]
+
+
+def automation_of_incident(policy: Policy, kind: str, severity: str, monitor: str) -> str:
+    """The name of the automation that notifies of such an incident event."""
+    return automation_name(f"incident {kind}{share_of(policy, severity).suffix}", monitor)
 
 
 def automation_name(what: str, monitor: str) -> str:
@@ -125,9 +147,10 @@ def difference(desired: Sequence[Body], found: Sequence[Body], *, monitor: str) 
         elected.setdefault(body["name"], body)
     wanted = {body["name"] for body in desired}
     keep = {body["id"] for name, body in elected.items() if name in wanted}
-    there = [(body, elected[body["name"]]) for body in desired if body["name"] in elected]
+    usable = [body for body in desired if not _tells_unusable(body)]
+    there = [(body, elected[body["name"]]) for body in usable if body["name"] in elected]
     return Plan(
-        create=tuple(body for body in desired if body["name"] not in elected),
+        create=tuple(body for body in usable if body["name"] not in elected),
         update=tuple(
             (str(server["id"]), {**body, "enabled": server["enabled"]})
             for body, server in there
@@ -136,6 +159,10 @@ def difference(desired: Sequence[Body], found: Sequence[Body], *, monitor: str) 
         unchanged=tuple(b["name"] for b, server in there if _normal(b) == _normal(server)),
         remove=tuple((str(b["id"]), b["name"]) for b in own if b["id"] not in keep),
     )
+
+
+def _tells_unusable(body: Body) -> bool:
+    return any(action.get("block_document_id") == UNUSABLE for action in body["actions"])
 
 
 def _silence(policy: Policy, receivers: Receivers, monitor: str) -> list[Body]:
@@ -187,17 +214,22 @@ def _keys(kind: Kind) -> list[str]:
     return [RESOURCE, "crash-monitor.reminder"] if kind is Kind.REMINDED else [RESOURCE]
 
 
-def _alone(trigger: dict[str, Any]) -> dict[str, Any]:
-    """The trigger, but for what is told in a digest."""
-    return {**trigger, "match": {**trigger["match"], NOTIFY_LABEL: "alone"}}
+def _tell(share: Share, receivers: Receivers) -> dict[str, Any]:
+    return _notify(
+        receivers.routes.get(share.field, receivers.receiver),
+        "{{ event.payload.subject }}",
+        "{{ event.payload.text }}",
+    )
 
 
-def _reactive(event: str, monitor: str, cooldown: float, keys: Sequence[str]) -> dict[str, Any]:
-    return {
-        **_trigger("Reactive", cooldown, keys),
-        "match": {MONITOR_LABEL: monitor},
-        "expect": [event],
-    }
+def _matched(share: Share, monitor: str) -> dict[str, Any]:
+    """Labels of the events; severities by name, since Prefect's `!` cannot exclude several."""
+    severities = {SEVERITY_LABEL: [str(s) for s in share.severities]} if share.severities else {}
+    return {MONITOR_LABEL: monitor, **severities}
+
+
+def _reactive(event: str, match: Body, cooldown: float, keys: Sequence[str]) -> dict[str, Any]:
+    return {**_trigger("Reactive", cooldown, keys), "match": dict(match), "expect": [event]}
 
 
 def _trigger(posture: str, within: float, for_each: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from prefect_crash_monitor.bundles import Bundle
 from prefect_crash_monitor.capture import capture_bundle
 from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.cycle import run_cycle
+from prefect_crash_monitor.delivery import by_incident, notified
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.explaining import explain_crashes
@@ -93,10 +94,12 @@ async def register_now(
 
 
 async def open_incidents(policy: str) -> list[dict[str, Any]]:
-    """The incidents that are open, the oldest first."""
+    """The incidents that are open, the oldest first, and whether somebody was told of each."""
     async with open_api() as api:
         ledger = await LedgerStore(api, policy).read(datetime.now(UTC))
-        return [incident_json(incident) for incident in ledger.incidents if incident.is_open]
+        told = by_incident(ledger.deliveries)
+        listed = [incident_json(incident) for incident in ledger.incidents if incident.is_open]
+        return [item | {"notified": notified(told, item["incident"])} for item in listed]
 
 
 async def add_silence(policy: str, silence: Silence, now: datetime) -> list[dict[str, Any]]:

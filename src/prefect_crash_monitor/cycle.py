@@ -7,22 +7,19 @@ after that, the next one sends, under the same ids. So nothing is counted or tol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor import metric
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.confirmation import told_now
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
+from prefect_crash_monitor.delivery import Delivery, entered
 from prefect_crash_monitor.diagnose import Explained
-from prefect_crash_monitor.events import (
-    OutgoingEvent,
-    digest_event,
-    incident_event,
-    incident_json,
-    interval_event,
-)
+from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.judge import Judgement
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.model import IntervalRecord, Kind
@@ -35,8 +32,6 @@ from prefect_crash_monitor.publish import (
     send_undelivered,
 )
 from prefect_crash_monitor.registering import register_if_changed
-from prefect_crash_monitor.render.digest import digest, worst_severity
-from prefect_crash_monitor.render.notification import notification
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
 from prefect_crash_monitor.seeing import see
@@ -44,6 +39,8 @@ from prefect_crash_monitor.seen import Seen
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.silences import Silence, active, silenced
 from prefect_crash_monitor.store import LedgerStore
+from prefect_crash_monitor.telling import events_to_tell
+from prefect_crash_monitor.watching import watch
 from prefect_crash_monitor.windows import Due, due
 
 
@@ -86,6 +83,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     if not plan.windows:
         return await _already_counted(api, ledger, settings, now)
     await free_stranded(api, place, ledger.own_deployments, policy, now)
+    ledger = replace(ledger, deliveries=await watch(api, ledger.deliveries, now))
 
     seen = await see(api, ledger, plan, policy, settings.name, now)
     records, corrected = count_due(seen)
@@ -94,11 +92,20 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
     result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
     after = remembered(seen, result.records, result.judgement, registered.digest)
-    events = _events(seen, result, settings.name, place)
+    events = events_to_tell(
+        records,
+        judgement.transitions,
+        settings.lasting,
+        monitor=settings.name,
+        ui_url=place.ui_url,
+        now=now,
+    )
     await _publish(api, seen, result, after, settings.name, place)
     # What is decided is remembered before it is told: a cycle killed in between is not decided
     # again, perhaps otherwise, and the next one sends what is missing.
-    await store.write(replace(after, outbox=tuple(event.body() for event in events)))
+    outbox = tuple(event.body() for event in events)
+    told = told_now(outbox, settings.lasting, monitor=settings.name, now=now)
+    await store.write(_watching(replace(after, outbox=outbox), told, now))
     await send(api, events)
     metric.add_crashes(seen.new)
     if registered.error is not None:
@@ -119,19 +126,11 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
     )
 
 
-def _events(seen: Seen, result: Result, monitor: str, place: Place) -> list[OutgoingEvent]:
-    """All that this cycle tells: intervals, incidents, and a digest where those are many."""
-    now, transitions = seen.now, result.judgement.transitions
-    events = [interval_event(record, monitor=monitor, now=now) for record in result.records]
-    alone = len(transitions) <= seen.policy.digest_above
-    for transition in transitions:
-        text = notification(transition, ui_url=place.ui_url, monitor=monitor)
-        events.append(incident_event(transition, text, monitor=monitor, now=now, alone=alone))
-    if not alone:
-        text = digest(transitions, ui_url=place.ui_url, monitor=monitor)
-        severity = worst_severity(transitions)
-        events.append(digest_event(transitions, text, severity=severity, monitor=monitor, now=now))
-    return events
+def _watching(ledger: Ledger, told: Sequence[Delivery], now: datetime) -> Ledger:
+    """The ledger with what is to be watched by the next cycles."""
+    still_open = {f"{i.id}.{i.episode}" for i in ledger.incidents if i.is_open}
+    deliveries = entered(ledger.deliveries, told, open_incidents=still_open, now=now)
+    return replace(ledger, deliveries=deliveries)
 
 
 async def _publish(
@@ -165,6 +164,7 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         series=tuple((c.window, c.crashed, c.complete) for c in after.counted),
         open_incidents=result.judgement.open,
         resolved=tuple(resolved),
+        deliveries=after.deliveries,
         notices=result.notices,
         ui_url=place.ui_url,
     )

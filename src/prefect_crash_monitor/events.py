@@ -21,12 +21,16 @@ INTERVAL_COUNTED = "crash-monitor.interval.counted"
 INCIDENT_EVENTS = {kind: f"crash-monitor.incident.{kind}" for kind in Kind}
 INCIDENT_RESOURCE = "crash-monitor.incident"
 DIGEST = "crash-monitor.incidents.digest"
+TO_LABEL = "crash-monitor.to"
+"""On a digest: the field of the policy that names who is told."""
 DIGEST_RESOURCE = "crash-monitor.digest"
 NOTIFY_LABEL = "crash-monitor.notify"
 """On incident events: whether each is told `alone`, or in the `digest` of its cycle."""
 MONITOR_RESOURCE = "crash-monitor.monitor"
 MONITOR_LABEL = "crash-monitor.monitor"
 """Name of the policy on every event of ours, so that two monitors on one server stay apart."""
+SEVERITY_LABEL = "crash-monitor.severity"
+"""By which incidents are routed."""
 EVENT_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "prefect-crash-monitor/events")
 STATE_IDS_TOLD = 20_000
 """Prefect refuses events above 1.5 MB; these are 0.8 MB."""
@@ -116,17 +120,20 @@ def digest_event(
     transitions: Sequence[Transition],
     notification: Mapping[str, str],
     *,
+    to: str,
     severity: str,
     monitor: str,
     now: datetime,
 ) -> OutgoingEvent:
     """One event for many things to tell of one cycle; `severity` is that of the worst.
 
+    `to` is the field of the policy that names who is told.
+
     Its id is that of the first interval in which one was decided: two cycles at once that see the
     same tell it once.
     """
     first = min(transition.at for transition in transitions).isoformat()
-    id_ = event_id(monitor, DIGEST, first)
+    id_ = event_id(monitor, DIGEST, to, first)
     return OutgoingEvent(
         id=id_,
         event=DIGEST,
@@ -135,7 +142,8 @@ def digest_event(
             "prefect.resource.id": f"{DIGEST_RESOURCE}.{id_}",
             "prefect.resource.name": f"{len(transitions)} incidents",
             MONITOR_LABEL: monitor,
-            "crash-monitor.severity": severity,
+            SEVERITY_LABEL: severity,
+            TO_LABEL: to,
         },
         payload={
             **notification,
@@ -154,7 +162,7 @@ def incident_labels(incident: Incident, *, monitor: str) -> dict[str, str]:
         "prefect.resource.name": _label(f"{incident.rule}: {incident.group or 'everything'}"),
         MONITOR_LABEL: monitor,
         "crash-monitor.rule": incident.rule,
-        "crash-monitor.severity": incident.severity,
+        SEVERITY_LABEL: incident.severity,
         "crash-monitor.cause": incident.cause,
         "crash-monitor.deployment": _label(_only(incident.deployments)),
         "crash-monitor.work-pool": _label(_only(incident.work_pools)),

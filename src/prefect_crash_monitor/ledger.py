@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor import memory
+from prefect_crash_monitor.delivery import Delivery, deliveries_json, deliveries_of
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window, mark
@@ -58,6 +59,8 @@ class Ledger:
     """Events sent by the last cycle, whole, until they are seen in Prefect."""
     memory: Memory = field(default_factory=Memory)
     """What rules remember beyond the crashes read again."""
+    deliveries: tuple[Delivery, ...] = ()
+    """What was told lately, and what became of its notification; bounded."""
     registered: str = ""
     """Digest of the policy for which the automations were last registered."""
     own_deployments: tuple[str, ...] = ()
@@ -137,6 +140,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         "diagnoses": _diagnoses_json(ledger.diagnoses),
         "outbox": [dict(event) for event in ledger.outbox],
         "memory": memory.to_json(ledger.memory),
+        "deliveries": deliveries_json(ledger.deliveries),
         "registered": ledger.registered,
         "own_deployments": list(ledger.own_deployments),
     }
@@ -163,6 +167,7 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
         diagnoses=_diagnoses_of(data.get("diagnoses", [])),
         outbox=tuple(data["outbox"]),
         memory=memory.from_json(data["memory"]) if "memory" in data else Memory(),
+        deliveries=deliveries_of(data.get("deliveries", [])),
         registered=data["registered"],
         own_deployments=tuple(data["own_deployments"]),
     )

@@ -160,6 +160,15 @@ class Policy(BaseModel):
             "report says so."
         ),
     )
+    routes: dict[Severity, str] = Field(
+        default_factory=dict,
+        description=(
+            "Notification blocks for incidents of one severity, for instance critical: "
+            "pager-duty-webhook/night. Severities without one go to the receiver, and so does a "
+            "silent monitor. Too few and warnings wake somebody; too many and nobody sees the "
+            "whole. None by default: one place is right until somebody is woken by it."
+        ),
+    )
     failure_receiver: str | None = Field(
         default=None,
         description=(
@@ -213,6 +222,13 @@ class Policy(BaseModel):
     def _is_a_block_name(cls, value: str | None) -> str | None:
         if value is not None and not BLOCK_NAME.fullmatch(value):
             raise ValueError(f"{value!r} is no block-type/name, for instance slack-webhook/alerts")
+        return value
+
+    @field_validator("routes")
+    @classmethod
+    def _are_block_names(cls, value: dict[Severity, str]) -> dict[Severity, str]:
+        for name in value.values():
+            cls._is_a_block_name(name)
         return value
 
     @model_validator(mode="after")

@@ -9,7 +9,8 @@ from prefect_crash_monitor import __version__
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.errors import UnsuitableBlock
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.registration import NOBODY_IS_TOLD, register
+from prefect_crash_monitor.registration import register
+from prefect_crash_monitor.routing import untold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ async def register_if_changed(
     Before anything is published, so that the first incident ever already notifies.
     """
     digest = hashlib.sha256(f"{__version__} {policy.model_dump_json()}".encode()).hexdigest()
-    nobody = () if policy.receiver else (NOBODY_IS_TOLD,)
+    nobody = untold(policy)
     if digest == registered:
         return Registered(digest=digest, notices=nobody)
     try:

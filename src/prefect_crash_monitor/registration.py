@@ -12,20 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.automations import Plan, Receivers, desired_automations, difference
+from prefect_crash_monitor.automations import Body, Plan, desired_automations, difference
 from prefect_crash_monitor.errors import NotThere, UnsuitableBlock
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import whole_answer
+from prefect_crash_monitor.receivers import find_receivers
+from prefect_crash_monitor.routing import untold
 
 PAGE = 200
 ROUNDS = 5
 """Looks at the server until it agrees; two are enough unless others register meanwhile."""
-
-NOBODY_IS_TOLD = (
-    "Nobody is notified: the policy names no receiver. Set `receiver` to a notification block, "
-    "for instance slack-webhook/data-alerts."
-)
 
 STILL_DIFFERENT = (
     "The automations on the server still differ from what the policy wants: somebody else keeps "
@@ -59,23 +56,25 @@ async def register(
     """Registers, or removes, the automations of one monitor.
 
     Raises:
-        UnsuitableBlock: a receiver is missing or cannot notify; nothing is changed then.
+        UnsuitableBlock: a receiver is missing or cannot notify; the automations that do not need
+            it are registered all the same.
         ApiTrouble: things are left as they are.
     """
-    warnings = () if remove or policy.receiver else (NOBODY_IS_TOLD,)
-    desired = []
+    desired: list[Body] = []
+    unsuitable: UnsuitableBlock | None = None
     if not remove:
-        receivers = Receivers(
-            receiver=await _block_id(api, policy.receiver, "receiver"),
-            failure_receiver=await _block_id(api, policy.failure_receiver, "failure_receiver"),
-        )
-        desired = desired_automations(policy, receivers, monitor=monitor)
+        found = await find_receivers(api, policy)
+        desired = desired_automations(policy, found.receivers, monitor=monitor)
+        unsuitable = found.error
     first = plan = difference(desired, await _tagged(api), monitor=monitor)
     for _ in range(0 if dry_run else ROUNDS):
         if not plan:
             break
         await _apply(api, plan)
         plan = difference(desired, await _tagged(api), monitor=monitor)
+    if unsuitable is not None:
+        raise unsuitable
+    warnings = () if remove else untold(policy)
     if plan and not dry_run:
         warnings = (*warnings, STILL_DIFFERENT)
     return Registration(
@@ -120,40 +119,3 @@ async def _tagged(api: Api) -> list[Mapping[str, Any]]:
         with whole_answer("automations"):
             found |= {str(automation["id"]): automation for automation in page}
     return list(found.values())
-
-
-async def _block_id(api: Api, name: str | None, field: str) -> str | None:
-    """The id of a notification block, named as block-type/name."""
-    if name is None:
-        return None
-    slug, _, document_name = name.partition("/")
-    try:
-        path = f"/block_types/slug/{slug}/block_documents/name/{document_name}"
-        document = await api.get(path)
-    except NotThere as error:
-        raise UnsuitableBlock(
-            f"The policy's {field} is {name}, which does not exist. {await _choices(api)}"
-        ) from error
-    with whole_answer("the receiver's block"):
-        if "notify" not in document["block_schema"]["capabilities"]:
-            raise UnsuitableBlock(
-                f"The policy's {field} is {name}, a block that cannot notify. {await _choices(api)}"
-            )
-        return str(document["id"])
-
-
-async def _choices(api: Api) -> str:
-    """What could be named instead."""
-    body = {
-        "block_schemas": {"block_capabilities": {"all_": ["notify"]}},
-        "limit": PAGE,
-    }
-    documents = await api.post("/block_documents/filter", body)
-    with whole_answer("notification blocks"):
-        names = sorted(f"{d['block_type']['slug']}/{d['name']}" for d in documents if d["name"])
-    if not names:
-        return (
-            "There is no notification block on the server yet; make one in the UI under Blocks, "
-            "for instance a Slack Webhook."
-        )
-    return f"Notification blocks on the server: {', '.join(names)}."

@@ -19,14 +19,14 @@ class Webhook:
 
 
 @contextmanager
-def webhook() -> Iterator[Webhook]:
-    """Listens on the loopback interface as long as the context lasts."""
+def webhook(status: int = 200) -> Iterator[Webhook]:
+    """Listens on the loopback interface as long as the context lasts; answers with a status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             hook.messages.append(json.loads(self.rfile.read(length)))
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from statistics import median
 from urllib.parse import quote
 
+from prefect_crash_monitor.delivery import Delivery, troubled
 from prefect_crash_monitor.model import (
     Crash,
     Diagnosis,
@@ -24,6 +25,7 @@ from prefect_crash_monitor.model import (
     Window,
 )
 from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
+from prefect_crash_monitor.render.deliveries import deliveries_section
 from prefect_crash_monitor.render.incidents import incidents_section
 from prefect_crash_monitor.render.table import FATE_WORDS, cause_of
 from prefect_crash_monitor.render.text import (
@@ -56,6 +58,8 @@ class Report:
     """The recent intervals for the trend, this cycle's with them."""
     open_incidents: tuple[Incident, ...] = ()
     resolved: tuple[Incident, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    """What became of the notifications told by the cycles before."""
     notices: tuple[str, ...] = ()
     ui_url: str = ""
 
@@ -85,6 +89,8 @@ def headline(report: Report) -> str:
     number = len(report.open_incidents)
     if number:
         parts.append(f"{number} open incident{'s' if number > 1 else ''}")
+    if untold := len(troubled(report.deliveries)):
+        parts.append(f"{untold} not confirmed to be told")
     if report.gaps:
         parts.append("partial view")
     return ", ".join(parts)
@@ -99,6 +105,7 @@ def render_report(report: Report) -> str:
         incidents_section(
             report.open_incidents, report.resolved, as_of=report.as_of, ui_url=report.ui_url
         ),
+        deliveries_section(troubled(report.deliveries), monitor=report.monitor),
         _numbers(report),
         _trend(report),
         _causes(report),

@@ -1,0 +1,159 @@
+"""Decides what became of a notification, from what Prefect's automations report of themselves.
+
+Pure. `prefect.automation.triggered` is sent when an automation fires, `…action.executed` or
+`…action.failed` when its action is over; each names the event that set it off. Success is claimed
+only where Prefect reports it: a custom webhook that fails is repeated up to four times and then
+dropped without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from prefect_crash_monitor.automations import automation_of_incident
+from prefect_crash_monitor.delivery import Delivery, Status, Why
+from prefect_crash_monitor.events import INCIDENT_EVENTS, SEVERITY_LABEL
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.redact import redact
+from prefect_crash_monitor.routing import receiver_of
+
+DEADLINE = timedelta(minutes=10)
+"""A notification takes seconds, 40 at once a quarter of a minute; two cycles look within this."""
+
+LOOKS = 2
+"""Looks without an answer before one is called unconfirmed: an event that Prefect has lost is
+sent again by the cycle that finds it missing, and only a later one can see its notification."""
+
+LOOKED_AT_ONCE = 20
+"""Told events asked for in one cycle: two answers to each fit into one page of Prefect's."""
+
+DETAIL = 300
+HTTP_ERROR = 400
+"""A webhook action, into which an operator may have turned ours, is executed whatever answers."""
+
+
+class Standing(StrEnum):
+    """How an automation is on the server; unknown where that was not looked at."""
+
+    UNKNOWN = "unknown"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    MISSING = "missing"
+
+
+SILENT = {
+    Standing.UNKNOWN: Why.NOT_YET,
+    Standing.ACTIVE: Why.NEVER_FIRED,
+    Standing.PAUSED: Why.AUTOMATION_PAUSED,
+    Standing.MISSING: Why.AUTOMATION_MISSING,
+}
+"""What it means that an automation did not fire."""
+
+
+class Did(StrEnum):
+    """What an automation reported of itself."""
+
+    FIRED = "fired"
+    EXECUTED = "executed"
+    FAILED = "failed"
+    NOTHING = "nothing"
+    """As it was to: it was registered without a receiver."""
+
+
+REPORTS = {
+    "prefect.automation.triggered": Did.FIRED,
+    "prefect.automation.action.executed": Did.EXECUTED,
+    "prefect.automation.action.failed": Did.FAILED,
+}
+"""`prefect.automation.action.triggered` tells nothing more: Prefect sends it together with the
+result, not before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """One report of an automation of ours on a told event."""
+
+    event_id: str
+    """Of the told event, which set it off."""
+    did: Did
+    detail: str = ""
+    """Prefect's reason of a failure, redacted."""
+
+
+def told_now(
+    events: Iterable[Mapping[str, Any]], policy: Policy, *, monitor: str, now: datetime
+) -> tuple[Delivery, ...]:
+    """What is to be watched of the events that a cycle tells; `policy` is the registered one."""
+    names = set(INCIDENT_EVENTS.values())
+    return tuple(_told(event, policy, monitor, now) for event in events if event["event"] in names)
+
+
+def _told(event: Mapping[str, Any], policy: Policy, monitor: str, now: datetime) -> Delivery:
+    payload, severity = event["payload"], event["resource"][SEVERITY_LABEL]
+    receiver = receiver_of(policy, severity)
+    return Delivery(
+        event_id=event["id"],
+        incident=payload["incident"]["incident"],
+        kind=payload["kind"],
+        subject=payload["subject"],
+        automation=automation_of_incident(policy, payload["kind"], severity, monitor),
+        receiver=receiver or "",
+        told_at=now,
+        why=Why.NOT_YET if receiver else Why.NO_RECEIVER,
+    )
+
+
+def awaited(deliveries: Iterable[Delivery]) -> tuple[Delivery, ...]:
+    """Those to look at now: the least looked at first, so that many get their turns."""
+    pending = (d for d in deliveries if d.status is Status.PENDING)
+    return tuple(sorted(pending, key=lambda d: (d.looks, d.told_at)))[:LOOKED_AT_ONCE]
+
+
+def decide(
+    delivery: Delivery, acts: Iterable[Act], now: datetime, standing: Standing = Standing.UNKNOWN
+) -> Delivery:
+    """What became of a notification, after one more look.
+
+    Of several reports success outweighs failure, and failure silence: an event that was sent
+    twice may have been told once. `standing` is asked for only where no automation fired.
+    """
+    reports = {act.did: act for act in acts if act.event_id == delivery.event_id}
+    if Did.EXECUTED in reports:
+        return replace(delivery, why=Why.EXECUTED)
+    if failed := reports.get(Did.FAILED):
+        return replace(delivery, why=Why.ACTION_FAILED, detail=failed.detail)
+    if Did.NOTHING in reports:
+        return replace(delivery, why=Why.NO_RECEIVER)
+    if not is_overdue(delivery, now):
+        return replace(delivery, looks=delivery.looks + 1)
+    return replace(delivery, why=Why.NEVER_REPORTED if Did.FIRED in reports else SILENT[standing])
+
+
+def is_overdue(delivery: Delivery, now: datetime) -> bool:
+    """Whether there will be no answer any more, if this look finds none."""
+    return now - delivery.told_at >= DEADLINE and delivery.looks + 1 >= LOOKS
+
+
+def act_of(event: Mapping[str, Any]) -> Act:
+    """What an event of one of Prefect's automations says of the event that set it off."""
+    payload, did = event["payload"], REPORTS[event["event"]]
+    reasons = [str(payload[key]) for key in ("reason", "notification_log") if payload.get(key)]
+    status_code = int(payload.get("status_code") or 0)
+    if did is Did.EXECUTED and payload["action_type"] == "do-nothing":
+        did = Did.NOTHING
+    elif did is Did.EXECUTED and status_code >= HTTP_ERROR:
+        did, reasons = Did.FAILED, [f"the answer was HTTP {status_code}"]
+    return Act(event_id=_set_off_by(event), did=did, detail=redact(": ".join(reasons))[:DETAIL])
+
+
+def _set_off_by(event: Mapping[str, Any]) -> str:
+    """The id of the event that set an automation off; Prefect names it as a related resource."""
+    return next(
+        str(related["prefect.resource.id"]).removeprefix("prefect.event.")
+        for related in event["related"]
+        if related.get("prefect.resource.role") == "triggering-event"
+    )

@@ -1,0 +1,46 @@
+"""What a cycle tells, as events: intervals, incidents, and digests where those are many. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from prefect_crash_monitor.events import (
+    OutgoingEvent,
+    digest_event,
+    incident_event,
+    interval_event,
+)
+from prefect_crash_monitor.model import IntervalRecord, Transition
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.render.digest import digest, worst_severity
+from prefect_crash_monitor.render.notification import notification
+from prefect_crash_monitor.routing import shares
+
+
+def events_to_tell(
+    records: Sequence[IntervalRecord],
+    transitions: Sequence[Transition],
+    policy: Policy,
+    *,
+    monitor: str,
+    ui_url: str,
+    now: datetime,
+) -> list[OutgoingEvent]:
+    """All events of a cycle; each receiver gets a digest of its own, where there is one."""
+    events = [interval_event(record, monitor=monitor, now=now) for record in records]
+    for share in shares(policy):
+        told = [t for t in transitions if share.takes(t.incident.severity)]
+        alone = len(told) <= policy.digest_above
+        for transition in told:
+            text = notification(transition, ui_url=ui_url, monitor=monitor)
+            events.append(incident_event(transition, text, monitor=monitor, now=now, alone=alone))
+        if not alone:
+            text = digest(told, ui_url=ui_url, monitor=monitor)
+            severity = worst_severity(told)
+            events.append(
+                digest_event(
+                    told, text, to=share.field, severity=severity, monitor=monitor, now=now
+                )
+            )
+    return events
