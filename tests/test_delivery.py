@@ -114,6 +114,14 @@ def test_success_is_never_claimed_without_a_report(own, foreign, standing):
     assert decided == decide(delivery(looks=1), reports[::-1], LATE, standing)
 
 
+def test_a_failure_names_the_block_that_was_tried():
+    """A route that could not be used was told by the receiver in its place."""
+    failed = Act(event_id="event-1", did=Did.FAILED, block="email/all")
+
+    assert decide(delivery(), [failed], NOON).receiver == "email/all"
+    assert decide(delivery(), [replace(failed, block="")], NOON).receiver == delivery().receiver
+
+
 def test_a_look_without_an_answer_is_counted():
     """Two looks at least: the cycle between them sends again what Prefect has lost."""
     hourly = [NOON + hours * 60 * MINUTE for hours in (1, 2)]
@@ -195,6 +203,11 @@ def report_of(event: str, payload: dict[str, Any]) -> dict[str, Any]:
         },
         "related": [
             {
+                "prefect.resource.id": "prefect.block-document.899e0f06-4e0d-4716-af24",
+                "prefect.resource.role": "block",
+                "prefect.resource.name": "alerts",
+            },
+            {
                 "prefect.resource.id": "prefect.block-type.mattermost-webhook",
                 "prefect.resource.role": "block-type",
             },
@@ -239,9 +252,10 @@ SENT = {"action_type": "send-notification"}
 )
 def test_what_an_automation_reports(event, payload, did, detail):
     """The told event is the one that set the automation off, not the automation's own."""
+    told_event, block = "135a334a-3675-5e2f-a452-d6959a3e512c", "mattermost-webhook/alerts"
     act = act_of(report_of(f"prefect.automation.{event}", payload))
 
-    assert act == Act(event_id="135a334a-3675-5e2f-a452-d6959a3e512c", did=did, detail=detail)
+    assert act == Act(event_id=told_event, did=did, detail=detail, block=block)
 
 
 def test_a_reason_never_tells_a_secret():

@@ -20,8 +20,9 @@ from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.commands import open_incidents
 from prefect_crash_monitor.confirmation import DEADLINE, REPORTS, told_now
 from prefect_crash_monitor.delivery import Delivery, Status, Why
+from prefect_crash_monitor.errors import UnsuitableBlock
 from prefect_crash_monitor.model import Kind
-from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.publish import send
 from prefect_crash_monitor.registration import register
 from prefect_crash_monitor.watching import watch
@@ -234,6 +235,32 @@ async def test_the_next_cycle_reports_it_and_a_reminder_mends_it(world, wait_unt
     assert f"Prefect could not send it to mattermost-webhook/{flow}-broken" in report["data"]
     assert "1 not confirmed to be told" in report["description"]
     assert "Not confirmed to be told" not in report_after["data"]
+    assert len(hook.messages) == 1
+
+
+async def test_a_broken_route_stops_neither_cycle_nor_notification(world, wait_until):
+    """Counted, reported with the block's name, told to the receiver; then the run fails."""
+    flow = unique("broken")
+    rule = Rule(name="loop", scope="dimension", dimension=flow, crashes=2, severity="critical")
+    with webhook() as hook:
+        setting = settings(
+            flow,
+            receiver=await save_chat(flow, port_of(hook)),
+            routes={"critical": "slack-webhook/nobody"},
+            rules=[rule],
+            silent_after=100,
+        )
+        end = crashes(world, flow, wait_until) + 6 * SECOND
+        async with open_api() as api:
+            for later in (0, 10):
+                with pytest.raises(UnsuitableBlock, match=r"routes\.critical is slack-webhook/nob"):
+                    await cycle(api, setting, end + later * SECOND)
+                await reported(world, flow, "action.executed", wait_until)
+            (incident,) = await open_incidents(flow)
+            await register(api, Policy(), monitor=flow, remove=True)
+
+    assert (incident["crashes"], incident["notified"]) == (2, "confirmed")
+    assert "routes.critical is slack-webhook/nobody" in newest_report(world)["data"]
     assert len(hook.messages) == 1
 
 

@@ -203,6 +203,7 @@ def test_the_block_has_the_policys_fields():
         {},
         {
             "receiver": "slack-webhook/alerts",
+            "routes": {"critical": "pager-duty-webhook/night", "info": "slack-webhook/quiet"},
             "grace": 90 * SECOND,
             "rules": [
                 Rule(name="client", scope=Scope.DIMENSION, dimension="client_id", crashes=7),

@@ -82,6 +82,8 @@ class Act:
     did: Did
     detail: str = ""
     """Prefect's reason of a failure, redacted."""
+    block: str = ""
+    """What was to be told, as block-type/name; empty where Prefect does not say."""
 
 
 def told_now(
@@ -125,7 +127,8 @@ def decide(
     if Did.EXECUTED in reports:
         return replace(delivery, why=Why.EXECUTED)
     if failed := reports.get(Did.FAILED):
-        return replace(delivery, why=Why.ACTION_FAILED, detail=failed.detail)
+        receiver = failed.block or delivery.receiver
+        return replace(delivery, why=Why.ACTION_FAILED, detail=failed.detail, receiver=receiver)
     if Did.NOTHING in reports:
         return replace(delivery, why=Why.NO_RECEIVER)
     if not is_overdue(delivery, now):
@@ -147,13 +150,21 @@ def act_of(event: Mapping[str, Any]) -> Act:
         did = Did.NOTHING
     elif did is Did.EXECUTED and status_code >= HTTP_ERROR:
         did, reasons = Did.FAILED, [f"the answer was HTTP {status_code}"]
-    return Act(event_id=_set_off_by(event), did=did, detail=redact(": ".join(reasons))[:DETAIL])
-
-
-def _set_off_by(event: Mapping[str, Any]) -> str:
-    """The id of the event that set an automation off; Prefect names it as a related resource."""
-    return next(
-        str(related["prefect.resource.id"]).removeprefix("prefect.event.")
-        for related in event["related"]
-        if related.get("prefect.resource.role") == "triggering-event"
+    related = {resource.get("prefect.resource.role"): resource for resource in event["related"]}
+    return Act(
+        event_id=_name_in(related["triggering-event"]),
+        did=did,
+        detail=redact(": ".join(reasons))[:DETAIL],
+        block=_block(related),
     )
+
+
+def _block(related: Mapping[str | None, Mapping[str, str]]) -> str:
+    if not {"block", "block-type"} <= set(related):
+        return ""
+    return f"{_name_in(related['block-type'])}/{related['block'].get('prefect.resource.name')}"
+
+
+def _name_in(resource: Mapping[str, str]) -> str:
+    """What follows the kind in a resource's id, as in `prefect.event.<id>`."""
+    return resource["prefect.resource.id"].split(".", 2)[2]

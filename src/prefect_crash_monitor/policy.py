@@ -173,8 +173,8 @@ class Policy(BaseModel):
         default=None,
         description=(
             "Second notification block, told when a notification of ours could not be sent; use "
-            "another channel than the receiver's. None: such failures show only in Prefect's "
-            "event feed."
+            "another channel than the receiver's. None: such failures show only in the report "
+            "of the next cycle and in Prefect's event feed."
         ),
     )
     silent_after: int = Field(

@@ -12,6 +12,7 @@ from prefect_crash_monitor.render.text import crashes_of, one_line
 Answer = Mapping[str, Any]
 NAMES_SHOWN = 20
 EVIDENCE_LENGTH = 300
+NOT_TOLD = {"failed", "unconfirmed", "nobody"}
 
 
 def count_text(answer: Answer) -> str:
@@ -55,6 +56,7 @@ def incidents_text(incidents: Sequence[Answer]) -> str:
     return "\n".join(
         f"{i['incident']}  {i['severity']:8}  {i['rule']}: {_plain(i['group'] or 'everything')}  "
         f"{i['crashes']} crashes since {i['first_crash_at']}, last {i['last_crash_at']}"
+        + (f", notification {i['notified']}" if i.get("notified") in NOT_TOLD else "")
         for i in incidents
     )
 
