@@ -258,14 +258,27 @@ def test_what_an_automation_reports(event, payload, did, detail):
     assert act == Act(event_id=told_event, did=did, detail=detail, block=block)
 
 
+def test_odd_events_stop_nothing():
+    """Anyone may send an event that looks like Prefect's: it proves nothing, and breaks nothing."""
+    odd = report_of("prefect.automation.action.executed", {"status_code": "none"})
+
+    assert act_of(odd | {"related": []}) is None
+    assert act_of(odd | {"related": [{"prefect.resource.id": "prefect.event.x"}]}) is None
+    plain = act_of(odd)
+    assert plain is not None
+    assert plain.did is Did.EXECUTED
+
+
 def test_a_reason_never_tells_a_secret():
     """Apprise may log the URL it posts to, with the token in it."""
     token = "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"
     log = f"posting to https://user:hunter2secret@chat.example/hooks with {token} " + "x" * 9_999
     payload = {**SENT, "reason": "Notification failed", "notification_log": log}
 
-    detail = act_of(report_of("prefect.automation.action.failed", payload)).detail
+    act = act_of(report_of("prefect.automation.action.failed", payload))
 
+    assert act is not None
+    detail = act.detail
     assert "hunter2secret" not in detail
     assert token not in detail
     assert len(detail) <= 300

@@ -137,6 +137,26 @@ async def test_a_custom_webhook_that_fails_is_never_confirmed(world, wait_until)
     assert (second.why, second.status, two) == (Why.NEVER_REPORTED, Status.UNCONFIRMED, 1)
 
 
+class CutApi(Api):
+    """Claims that there is more than the page shows, as where others react to our events."""
+
+    async def post(self, path: str, body: object) -> Any:
+        """The page, and a total above it."""
+        answer = await super().post(path, body)
+        return answer | {"total": 99} if path == "/events/filter" else answer
+
+
+async def test_of_a_page_that_was_cut_silence_proves_nothing(world, wait_until):
+    """What is overdue stays pending, without a second request: its report may be further on."""
+    async with one_told(Policy(receiver=await save_chat(unique("chat"), 9))) as (api, delivery):
+        wait_until(lambda: "triggered" in reports(world, delivery), what="the firing")
+        cut = CutApi(api._client)
+        elsewhere = replace(delivery, event_id="00000000-0000-5000-8000-000000000000", looks=5)
+        decided, requests = await looked(cut, elsewhere, DEADLINE)
+
+    assert (decided, requests) == (elsewhere, 1)
+
+
 async def test_a_custom_webhook_that_answers_confirms(world, wait_until):
     """Its success is reported as any other's."""
     with webhook() as hook:

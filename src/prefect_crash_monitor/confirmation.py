@@ -141,18 +141,23 @@ def is_overdue(delivery: Delivery, now: datetime) -> bool:
     return now - delivery.told_at >= DEADLINE and delivery.looks + 1 >= LOOKS
 
 
-def act_of(event: Mapping[str, Any]) -> Act:
-    """What an event of one of Prefect's automations says of the event that set it off."""
+def act_of(event: Mapping[str, Any]) -> Act | None:
+    """What an event of one of Prefect's automations says of the event that set it off.
+
+    None for one that names no such event: anyone may send events that look like Prefect's.
+    """
+    related = {resource.get("prefect.resource.role"): resource for resource in event["related"]}
+    if "triggering-event" not in related:
+        return None
     payload, did = event["payload"], REPORTS[event["event"]]
     reasons = [str(payload[key]) for key in ("reason", "notification_log") if payload.get(key)]
-    status_code = int(payload.get("status_code") or 0)
-    if did is Did.EXECUTED and payload["action_type"] == "do-nothing":
+    status_code = payload.get("status_code")
+    if did is Did.EXECUTED and payload.get("action_type") == "do-nothing":
         did = Did.NOTHING
-    elif did is Did.EXECUTED and status_code >= HTTP_ERROR:
+    elif did is Did.EXECUTED and isinstance(status_code, int) and status_code >= HTTP_ERROR:
         did, reasons = Did.FAILED, [f"the answer was HTTP {status_code}"]
-    related = {resource.get("prefect.resource.role"): resource for resource in event["related"]}
     return Act(
-        event_id=_name_in(related["triggering-event"]),
+        event_id=_last_part(related["triggering-event"]),
         did=did,
         detail=redact(": ".join(reasons))[:DETAIL],
         block=_block(related),
@@ -162,9 +167,9 @@ def act_of(event: Mapping[str, Any]) -> Act:
 def _block(related: Mapping[str | None, Mapping[str, str]]) -> str:
     if not {"block", "block-type"} <= set(related):
         return ""
-    return f"{_name_in(related['block-type'])}/{related['block'].get('prefect.resource.name')}"
+    return f"{_last_part(related['block-type'])}/{related['block'].get('prefect.resource.name')}"
 
 
-def _name_in(resource: Mapping[str, str]) -> str:
-    """What follows the kind in a resource's id, as in `prefect.event.<id>`."""
-    return resource["prefect.resource.id"].split(".", 2)[2]
+def _last_part(resource: Mapping[str, str]) -> str:
+    """What a resource's id ends with: an event's id, a block type's slug."""
+    return resource["prefect.resource.id"].rpartition(".")[2]

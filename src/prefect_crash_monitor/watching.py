@@ -63,8 +63,8 @@ async def _acts(api: Api, told: Sequence[Delivery]) -> tuple[list[Act], bool]:
     }
     page = await api.post("/events/filter", {"filter": filter_, "limit": PAGE})
     with whole_answer("the reports of automations"):
-        acts = [act_of(event) for event in page["events"]]
-        whole = len(acts) >= page["total"]
+        acts = [act for event in page["events"] if (act := act_of(event)) is not None]
+        whole = len(page["events"]) >= page["total"]
     return (acts if whole else [act for act in acts if act.did is not Did.FIRED]), whole
 
 
