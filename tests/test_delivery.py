@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.test_notification_texts import opened
+from tests.test_render import incident
 from tests.test_silence import told
 
 from prefect_crash_monitor.confirmation import (
@@ -40,6 +42,7 @@ from prefect_crash_monitor.ledger import Ledger, from_json, to_json
 from prefect_crash_monitor.model import Kind, Severity
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.render.deliveries import SHOWN, TO_DO, WORDS, deliveries_section
+from prefect_crash_monitor.telling import events_to_tell
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -355,3 +358,24 @@ def test_reasons_of_strangers_are_inert():
     assert "![x](" not in section
     assert "<b>" not in section
     assert "\n# " not in section
+
+
+def test_of_what_is_told_in_a_digest_the_digest_is_watched():
+    """Seven incidents, one notification: one event to look at, for all of them."""
+    policy = Policy(receiver="slack-webhook/alerts", routes={Severity.CRITICAL: "email/boss"})
+    warnings = [opened(incident(id=f"{number:012x}")) for number in range(7)]
+    critical = opened(incident(id="c" * 12, severity="critical"))
+    events = events_to_tell(
+        (), [*warnings, critical], policy, monitor="default", ui_url="", now=NOON
+    )
+
+    watched = told_now([e.body() for e in events], policy, monitor="default", now=NOON)
+    looked_at = awaited(entered((), watched, open_incidents=(), now=NOON))
+
+    assert [e.event for e in events].count("crash-monitor.incidents.digest") == 1
+    assert len(looked_at) == 8
+    assert len({one.event_id for one in looked_at}) == 2
+    assert {(one.receiver, one.automation) for one in looked_at} == {
+        ("email/boss", "Crash monitor: incident opened, critical"),
+        ("slack-webhook/alerts", "Crash monitor: incident digest"),
+    }

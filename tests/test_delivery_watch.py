@@ -241,11 +241,11 @@ async def test_the_next_cycle_reports_it_and_a_reminder_mends_it(world, wait_unt
             told_at_first = await open_incidents(flow)
             await reported(world, flow, "action.failed", wait_until)
             await cycle(api, settings(flow, **broken, silent_after=100), end + 10 * SECOND)
-            failed, report = await open_incidents(flow), newest_report(world)
+            failed, report = await open_incidents(flow), newest_report(world, flow)
             await cycle(api, settings(flow, **good, silent_after=100), end + 20 * SECOND)
             await reported(world, flow, "action.executed", wait_until)
             await cycle(api, settings(flow, **good, silent_after=100), end + 30 * SECOND)
-            mended, report_after = await open_incidents(flow), newest_report(world)
+            mended, report_after = await open_incidents(flow), newest_report(world, flow)
             await register(api, Policy(), monitor=flow, remove=True)
 
     assert [i["notified"] for i in (*told_at_first, *failed, *mended)] == [
@@ -280,7 +280,7 @@ async def test_a_broken_route_stops_neither_cycle_nor_notification(world, wait_u
             await register(api, Policy(), monitor=flow, remove=True)
 
     assert (incident["crashes"], incident["notified"]) == (2, "confirmed")
-    assert "routes.critical is slack-webhook/nobody" in newest_report(world)["data"]
+    assert "routes.critical is slack-webhook/nobody" in newest_report(world, flow)["data"]
     assert len(hook.messages) == 1
 
 
@@ -305,7 +305,7 @@ async def reported(world: World, monitor: str, name: str, wait_until: Callable[.
     wait_until(lambda: world.post("/events/filter", body)["total"], what=name)
 
 
-def newest_report(world: World) -> dict[str, Any]:
+def newest_report(world: World, monitor: str) -> dict[str, Any]:
     """The latest version of the artifact."""
-    found: dict[str, Any] = world.http.get("/artifacts/crash-report/latest").json()
+    found: dict[str, Any] = world.http.get(f"/artifacts/crash-report-{monitor}/latest").json()
     return found

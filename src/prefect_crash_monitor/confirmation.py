@@ -16,10 +16,16 @@ from typing import Any
 
 from prefect_crash_monitor.automations import automation_of_incident
 from prefect_crash_monitor.delivery import Delivery, Status, Why
-from prefect_crash_monitor.events import INCIDENT_EVENTS, SEVERITY_LABEL
+from prefect_crash_monitor.events import (
+    DIGEST,
+    INCIDENT_EVENTS,
+    NOTIFY_LABEL,
+    SEVERITY_LABEL,
+    TO_LABEL,
+)
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.redact import redact
-from prefect_crash_monitor.routing import receiver_of
+from prefect_crash_monitor.routing import receiver_of, share_of
 
 DEADLINE = timedelta(minutes=10)
 """A notification takes seconds, 40 at once a quarter of a minute; two cycles look within this."""
@@ -89,20 +95,35 @@ class Act:
 def told_now(
     events: Iterable[Mapping[str, Any]], policy: Policy, *, monitor: str, now: datetime
 ) -> tuple[Delivery, ...]:
-    """What is to be watched of the events that a cycle tells; `policy` is the registered one."""
-    names = set(INCIDENT_EVENTS.values())
-    return tuple(_told(event, policy, monitor, now) for event in events if event["event"] in names)
+    """What is to be watched of the events that a cycle tells; `policy` is the registered one.
+
+    Of an incident that is told in a digest the digest is watched.
+    """
+    events, names = list(events), set(INCIDENT_EVENTS.values())
+    digests = {e["resource"][TO_LABEL]: e for e in events if e["event"] == DIGEST}
+    return tuple(
+        _told(event, digests, policy, monitor, now) for event in events if event["event"] in names
+    )
 
 
-def _told(event: Mapping[str, Any], policy: Policy, monitor: str, now: datetime) -> Delivery:
+def _told(
+    event: Mapping[str, Any],
+    digests: Mapping[str, Mapping[str, Any]],
+    policy: Policy,
+    monitor: str,
+    now: datetime,
+) -> Delivery:
     payload, severity = event["payload"], event["resource"][SEVERITY_LABEL]
     receiver = receiver_of(policy, severity)
+    alone = event["resource"][NOTIFY_LABEL] == "alone"
+    telling = event if alone else digests[share_of(policy, severity).field]
+    kind = payload["kind"] if alone else "digest"
     return Delivery(
-        event_id=event["id"],
+        event_id=telling["id"],
         incident=payload["incident"]["incident"],
         kind=payload["kind"],
-        subject=payload["subject"],
-        automation=automation_of_incident(policy, payload["kind"], severity, monitor),
+        subject=telling["payload"]["subject"],
+        automation=automation_of_incident(policy, kind, severity, monitor),
         receiver=receiver or "",
         told_at=now,
         why=Why.NOT_YET if receiver else Why.NO_RECEIVER,
@@ -111,8 +132,10 @@ def _told(event: Mapping[str, Any], policy: Policy, monitor: str, now: datetime)
 
 def awaited(deliveries: Iterable[Delivery]) -> tuple[Delivery, ...]:
     """Those to look at now: the least looked at first, so that many get their turns."""
-    pending = (d for d in deliveries if d.status is Status.PENDING)
-    return tuple(sorted(pending, key=lambda d: (d.looks, d.told_at)))[:LOOKED_AT_ONCE]
+    pending = [d for d in deliveries if d.status is Status.PENDING]
+    pending.sort(key=lambda d: (d.looks, d.told_at))
+    chosen = list(dict.fromkeys(d.event_id for d in pending))[:LOOKED_AT_ONCE]
+    return tuple(d for d in pending if d.event_id in chosen)
 
 
 def decide(

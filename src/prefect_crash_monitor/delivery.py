@@ -72,6 +72,11 @@ class Delivery:
     """Cycles that looked and found no answer."""
 
     @property
+    def identity(self) -> tuple[str, str, str]:
+        """What tells it from others; a digest's event tells of several incidents."""
+        return self.event_id, self.incident, self.kind
+
+    @property
     def status(self) -> Status:
         """Whether somebody was told."""
         return STATUS[self.why]
@@ -96,7 +101,7 @@ def entered(
 
     What was told of open incidents stays, the rest for a day; of more than `KEPT` the newest.
     """
-    by_event = {delivery.event_id: delivery for delivery in (*before, *after)}
+    by_event = {delivery.identity: delivery for delivery in (*before, *after)}
     worth = (
         delivery
         for delivery in by_event.values()

@@ -41,12 +41,12 @@ async def watch(api: Api, deliveries: Sequence[Delivery], now: datetime) -> tupl
     silent = {d.automation for d in looked_at if d.event_id not in answered and is_overdue(d, now)}
     standings = await _standings(api, silent) if silent and whole else {}
     decided = {
-        delivery.event_id: decide(
+        delivery.identity: decide(
             delivery, acts, now, standings.get(delivery.automation, Standing.UNKNOWN)
         )
         for delivery in looked_at
     }
-    return tuple(decided.get(delivery.event_id, delivery) for delivery in deliveries)
+    return tuple(decided.get(delivery.identity, delivery) for delivery in deliveries)
 
 
 async def _acts(api: Api, told: Sequence[Delivery]) -> tuple[list[Act], bool]:
@@ -57,7 +57,7 @@ async def _acts(api: Api, told: Sequence[Delivery]) -> tuple[list[Act], bool]:
     filter_ = {
         "event": {"name": list(REPORTS)},
         "resource": {"labels": {"prefect.resource.name": [f"{PREFIX}incident *"]}},
-        "related": {"id": [f"prefect.event.{delivery.event_id}" for delivery in told]},
+        "related": {"id": sorted({f"prefect.event.{delivery.event_id}" for delivery in told})},
         "occurred": {"since": (min(d.told_at for d in told) - MARGIN).isoformat()},
         "order": "DESC",
     }
