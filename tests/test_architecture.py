@@ -22,6 +22,7 @@ EDGE = {
     *("lost_events", "observe", "recoveries", "completions", "seeing", "explaining"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("receivers", "registration", "settings", "silence_store", "store", "watching"),
+    *("triage.gather", "triage.publish"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
 

@@ -22,6 +22,7 @@ from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.registration import Registration, register
 from prefect_crash_monitor.routing import NOBODY_IS_TOLD
 from prefect_crash_monitor.settings import load_settings
+from prefect_crash_monitor.triage.automation import NOT_DEPLOYED
 
 pytestmark = pytest.mark.server
 MINUTE = timedelta(minutes=1)
@@ -105,7 +106,7 @@ async def test_the_second_time_nothing_changes(world, monitor, block):
     second = await registered(policy, monitor)
 
     assert len(first.created) == len(set(first.created)) == NUMBER
-    assert first.warnings == ()
+    assert first.warnings == (NOT_DEPLOYED,)
     assert second.unchanged == first.created
     assert (second.created, second.updated, second.removed) == ((), (), ())
     assert trigger_ids(world, monitor) == before
@@ -330,7 +331,7 @@ async def test_nobody_is_told_without_a_receiver(world, monitor):
     result = await registered(Policy(), monitor)
 
     assert len(result.created) == NUMBER
-    assert result.warnings == (NOBODY_IS_TOLD,)
+    assert result.warnings == (NOBODY_IS_TOLD, NOT_DEPLOYED)
     actions = [a for automation in on_server(world, monitor) for a in automation["actions"]]
     assert [action["type"] for action in actions] == ["do-nothing"] * NUMBER
 

@@ -77,7 +77,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         UnsuitableBlock: a receiver cannot be used; counted and remembered all the same.
     """
     policy, store = settings.policy, LedgerStore(api, settings.name)
-    ledger = _with_own_deployment(await store.read(now), place)
+    ledger = _with_own_deployment(await store.read(now), place.deployment_id)
     plan = due(ledger.watermark, now, policy)
     await send_undelivered(api, ledger.outbox)
     if not plan.windows:
@@ -92,6 +92,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
     result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
     after = remembered(seen, result.records, result.judgement, registered.digest)
+    after = _with_own_deployment(after, registered.triage_deployment)
     events = events_to_tell(
         records,
         judgement.transitions,
@@ -210,8 +211,8 @@ def _left_out(plan: Due) -> tuple[str, ...]:
     return (notice,)
 
 
-def _with_own_deployment(ledger: Ledger, place: Place) -> Ledger:
-    """The ledger with the deployment in which this cycle runs among our own."""
-    if place.deployment_id is None or place.deployment_id in ledger.own_deployments:
+def _with_own_deployment(ledger: Ledger, deployment: str | None) -> Ledger:
+    """The ledger with a deployment among our own: the one of this cycle, or of triages."""
+    if not deployment or deployment in ledger.own_deployments:
         return ledger
-    return replace(ledger, own_deployments=(*ledger.own_deployments, place.deployment_id))
+    return replace(ledger, own_deployments=(*ledger.own_deployments, deployment))

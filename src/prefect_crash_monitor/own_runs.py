@@ -79,7 +79,7 @@ async def free_stranded(
         state = {
             "type": "CRASHED",
             "name": "Crashed",
-            "message": "Stranded cycle of the crash monitor: its process is gone.",
+            "message": "Stranded run of the crash monitor: its process is gone.",
         }
         with suppress(Failing):  # deleted meanwhile; or for the next cycle
             await api.post(f"/flow_runs/{id_}/set_state", {"state": state, "force": False})

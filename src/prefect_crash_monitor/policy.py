@@ -197,6 +197,14 @@ class Policy(BaseModel):
             "monitor never ran, then late by up to three times this."
         ),
     )
+    triage: bool = Field(
+        default=True,
+        description=(
+            "Whether each incident that opens starts a run of the deployment crash-triage, where "
+            "that is deployed: a close look at one of its runs, as an artifact. False leaves it to "
+            "you; true costs a flow run and some 25 requests an incident, once per cooldown."
+        ),
+    )
     reports_kept: int = Field(
         default=50,
         ge=1,

@@ -20,6 +20,8 @@ class Registered:
     digest: str
     """Of what is registered; empty where it failed, so that the next cycle tries again."""
     notices: tuple[str, ...] = ()
+    triage_deployment: str = ""
+    """Id of our deployment that triages, where it was looked up now."""
     error: UnsuitableBlock | None = None
     """A receiver that cannot be used: to be raised once the cycle has counted."""
 
@@ -36,7 +38,9 @@ async def register_if_changed(
     if digest == registered:
         return Registered(digest=digest, notices=nobody)
     try:
-        warnings = (await register(api, policy, monitor=monitor)).warnings
+        done = await register(api, policy, monitor=monitor)
     except UnsuitableBlock as error:
         return Registered(digest="", notices=(*nobody, str(error)), error=error)
-    return Registered(digest=digest, notices=warnings)
+    return Registered(
+        digest=digest, notices=done.warnings, triage_deployment=done.triage_deployment
+    )

@@ -19,6 +19,7 @@ from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import whole_answer
 from prefect_crash_monitor.receivers import find_receivers
 from prefect_crash_monitor.routing import untold
+from prefect_crash_monitor.triage.automation import DEPLOYMENT, NOT_DEPLOYED, triage_automation
 
 PAGE = 200
 ROUNDS = 5
@@ -39,6 +40,8 @@ class Registration:
     unchanged: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    triage_deployment: str = ""
+    """Id of our deployment that triages; empty where it is not there, or not wanted."""
 
     def to_json(self) -> dict[str, list[str]]:
         """As `crash-monitor register --json` prints it."""
@@ -60,29 +63,50 @@ async def register(
             it are registered all the same.
         ApiTrouble: things are left as they are.
     """
-    desired: list[Body] = []
-    unsuitable: UnsuitableBlock | None = None
-    if not remove:
-        found = await find_receivers(api, policy)
-        desired = desired_automations(policy, found.receivers, monitor=monitor)
-        unsuitable = found.error
-    first = plan = difference(desired, await _tagged(api), monitor=monitor)
+    wanted = _Wanted() if remove else await _wanted(api, policy, monitor)
+    first = plan = difference(wanted.automations, await _tagged(api), monitor=monitor)
     for _ in range(0 if dry_run else ROUNDS):
         if not plan:
             break
         await _apply(api, plan)
-        plan = difference(desired, await _tagged(api), monitor=monitor)
-    if unsuitable is not None:
-        raise unsuitable
-    warnings = () if remove else untold(policy)
-    if plan and not dry_run:
-        warnings = (*warnings, STILL_DIFFERENT)
+        plan = difference(wanted.automations, await _tagged(api), monitor=monitor)
+    if wanted.unsuitable is not None:
+        raise wanted.unsuitable
+    still = (STILL_DIFFERENT,) if plan and not dry_run else ()
     return Registration(
         created=tuple(body["name"] for body in first.create),
         updated=tuple(body["name"] for _, body in first.update),
         unchanged=first.unchanged,
         removed=tuple(sorted({name for _, name in first.remove})),
+        warnings=(*wanted.warnings, *still),
+        triage_deployment=wanted.triage_deployment,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is to be there, as far as the server has what it needs."""
+
+    automations: tuple[Body, ...] = ()
+    warnings: tuple[str, ...] = ()
+    triage_deployment: str = ""
+    unsuitable: UnsuitableBlock | None = None
+
+
+async def _wanted(api: Api, policy: Policy, monitor: str) -> _Wanted:
+    found = await find_receivers(api, policy)
+    automations = desired_automations(policy, found.receivers, monitor=monitor)
+    warnings = untold(policy)
+    deployment = await _triage_deployment(api) if policy.triage else ""
+    if deployment:
+        automations.append(triage_automation(policy, deployment, monitor=monitor))
+    elif policy.triage:
+        warnings = (*warnings, NOT_DEPLOYED)
+    return _Wanted(
+        automations=tuple(automations),
         warnings=warnings,
+        triage_deployment=deployment,
+        unsuitable=found.error,
     )
 
 
@@ -119,3 +143,13 @@ async def _tagged(api: Api) -> list[Mapping[str, Any]]:
         with whole_answer("automations"):
             found |= {str(automation["id"]): automation for automation in page}
     return list(found.values())
+
+
+async def _triage_deployment(api: Api) -> str:
+    """The id of our own deployment that triages; empty where there is none."""
+    try:
+        deployment = await api.get(f"/deployments/name/{DEPLOYMENT}")
+    except NotThere:
+        return ""
+    with whole_answer("the deployment that triages"):
+        return str(deployment["id"]) if OWN_TAG in deployment["tags"] else ""

@@ -1,0 +1,78 @@
+"""Publishes a triage as an artifact of its own key, and removes the oldest ones."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.bundles import run_id_of
+from prefect_crash_monitor.own_runs import Place, free_stranded
+from prefect_crash_monitor.reading import rows, whole_answer
+from prefect_crash_monitor.render.text import one_line
+from prefect_crash_monitor.render.triage import render_triage, summary
+from prefect_crash_monitor.settings import Settings
+from prefect_crash_monitor.triage.findings import findings
+from prefect_crash_monitor.triage.gather import gather
+from prefect_crash_monitor.triage.scene import Scene
+
+TRIAGE_KEY = "crash-triage"
+OWN_KEY = re.compile(rf"{TRIAGE_KEY}-[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
+PRUNED_AT_ONCE = 20
+"""Old triages removed by a new one; a lowered limit is reached over several."""
+
+
+async def run_triage(
+    api: Api, run: str, incident: str, settings: Settings, place: Place, now: datetime
+) -> dict[str, Any]:
+    """Looks at one crashed run and publishes what is seen; says what that is, in JSON.
+
+    Raises:
+        BadInput: what names no flow run, or one of which the server knows nothing.
+        ApiTrouble: nothing is published.
+    """
+    run_id = run_id_of(run)
+    own = [place.deployment_id] if place.deployment_id else []
+    await free_stranded(api, place, own, settings.policy, now)
+    scene = await gather(api, run_id, incident, now)
+    key = f"{TRIAGE_KEY}-{run_id}"
+    body = {
+        "key": key,
+        "type": "markdown",
+        "description": summary(scene),
+        "data": render_triage(scene, ui_url=place.ui_url, requests=api.requests),
+    }
+    under = {"flow_run_id": place.flow_run_id} if place.flow_run_id else {}
+    await api.post("/artifacts/", body | under)
+    await _prune(api, settings.policy.reports_kept)
+    return _told(scene) | {"artifact": key}
+
+
+def _told(scene: Scene) -> dict[str, Any]:
+    explanation = scene.explanation
+    return {
+        "flow_run_id": scene.run_id,
+        "incident": scene.incident,
+        "verdict": str(explanation.verdict),
+        "cause": explanation.cause,
+        "confidence": str(explanation.confidence),
+        "telling": [one_line(f.text, 400) for f in findings(scene) if f.telling],
+        "gaps": list(scene.gaps),
+    }
+
+
+async def _prune(api: Api, keep: int) -> None:
+    """Removes triages beyond the newest `keep`: each run has a key of its own, and keys pile up."""
+    body = {
+        "artifacts": {"key": {"like_": f"{TRIAGE_KEY}-"}},
+        "sort": "CREATED_DESC",
+        "offset": keep,
+        "limit": PRUNED_AT_ONCE,
+    }
+    old = rows(await api.post("/artifacts/filter", body), "old triages")
+    with whole_answer("old triages"):
+        # `like_` finds the text anywhere in a key: users may have keys of their own with it.
+        ids = [artifact["id"] for artifact in old if OWN_KEY.fullmatch(artifact["key"])]
+    for id_ in ids:
+        await api.delete(f"/artifacts/{id_}")
