@@ -166,6 +166,21 @@ def test_a_leaked_slot_does_not_block_the_monitor():
     assert 60 <= limit["grace_period_seconds"] < the_monitor()["schedules"][0]["interval"]
 
 
+def test_triages_are_few_at_a_time_and_end(monkeypatch):
+    """No schedule; a third waits rather than being lost; none outlives what counts as stranded."""
+    from prefect.flows import load_flow_from_entrypoint
+
+    monkeypatch.chdir(ROOT)
+    triage = next(deployment for deployment in DEPLOYMENTS if deployment["name"] == "crash-triage")
+    flow = load_flow_from_entrypoint(triage["entrypoint"])
+
+    assert "schedules" not in triage
+    limit = triage["concurrency_limit"]
+    assert (limit["limit"], limit["collision_strategy"]) == (2, "ENQUEUE")
+    assert flow.timeout_seconds is not None
+    assert STRANDED_AFTER.total_seconds() > 2 * flow.timeout_seconds
+
+
 @each_file
 def test_a_block_file_registers_its_block_only(file):
     """`prefect block register --file` registers each block class that the file imports."""

@@ -86,7 +86,8 @@ def _runs_before(before: Sequence[PastRun], completed: PastRun | None) -> Iterab
     if not before:
         yield Finding(text="No earlier run is known.")
     elif not completed:
-        yield Finding(text=f"None of {_runs(len(before))} known before it completed.", telling=True)
+        text = f"No earlier run is known to have completed; {_runs(len(before))} looked at."
+        yield Finding(text=text, telling=True)
     elif bad:
         text = f"{_runs(bad)} right before it crashed or failed as well. {last}"
         yield Finding(text=text, telling=bad >= STREAK - 1)
@@ -192,10 +193,11 @@ def _worker(scene: Scene) -> Iterable[Finding]:
 def _came_or_went(event: WorkerEvent, scene: Scene) -> Finding:
     """A worker that stops takes its runs along; one that starts after a crash was restarted."""
     what = "stopped" if event.stopped else "started"
-    its = scene.evidence.names.worker in {"", event.worker}
+    name = scene.evidence.names.worker
+    restarted = event.worker == name and event.at >= scene.crashed_at
     return Finding(
         text=f"Worker {event.worker} {what} {_at(event.at)}, {_before(event.at, scene)}.",
-        telling=its and (event.stopped or event.at >= scene.crashed_at),
+        telling=name in {"", event.worker} if event.stopped else restarted,
     )
 
 
@@ -231,8 +233,8 @@ def _slots(scene: Scene) -> Iterable[Finding]:
     taken, text = deployment.slots_taken, f"{deployment.slots_taken} of {deployment.limit} slots"
     if taken > scene.active:
         yield Finding(
-            text=f"{text} of the deployment's concurrency limit are taken, by "
-            f"{scene.active} runs that are pending, running or paused. If that stays so for some "
+            text=f"{text} of the deployment's concurrency limit are taken, and "
+            f"{_runs(scene.active)} pending, running or paused. If that stays so for some "
             "minutes, a run that is over holds a slot.",
             telling=True,
         )

@@ -46,6 +46,9 @@ FURTHEST = timedelta(days=13)
 UNSEEN_GOOD = timedelta(days=1)
 """How far back where no run is known to have completed."""
 
+SKIPPED = (Failing, Refused)
+"""What one part may end with; a server that is gone ends the triage."""
+
 Json = dict[str, Any]
 Part = TypeVar("Part")
 
@@ -192,7 +195,7 @@ class _Parts:
             return await request
         except NotThere:
             self.gaps.append(f"{what}: not there (any more).")
-        except (Failing, Refused) as error:
+        except SKIPPED as error:
             self.gaps.append(f"{what}: {error}")
         return None
 

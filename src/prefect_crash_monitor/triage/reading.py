@@ -104,9 +104,9 @@ def workers_of(raw: object) -> tuple[Worker, ...]:
 def edits_of(page: Json) -> tuple[Edit, ...]:
     """What was changed, by events; in order."""
     found = [
-        Edit(at=at, what=KINDS[event["event"]], fields=_changed_fields(event))
+        Edit(at=at, what=what, fields=_changed_fields(event))
         for event in objects(page.get("events"), LISTED) or ()
-        if event.get("event") in KINDS and (at := moment(event.get("occurred")))
+        if (what := KINDS.get(name(event.get("event")))) and (at := moment(event.get("occurred")))
     ]
     return tuple(sorted(found, key=lambda edit: edit.at))
 
@@ -157,10 +157,10 @@ def _changed_fields(event: Json) -> tuple[str, ...]:
     updates = mapping(payload.get("updates"))
     fields = payload.get("updated_fields")
     names: list[str] = []
-    for changed in fields if isinstance(fields, list) else ():
+    for changed in map(name, fields if isinstance(fields, list) else ()):
         update = mapping(updates.get(changed))
         before, after = update.get("from"), update.get("to")
-        field = PREFECTS_OWN_NAMES.get(str(changed), str(changed))
+        field = PREFECTS_OWN_NAMES.get(changed, changed)
         names += _differing(field, before, after)
     return tuple(names)
 
