@@ -433,6 +433,6 @@ def test_the_automation_cannot_react_to_a_flow_run():
     assert body["name"] == "Crash monitor: triage (eu)"
     trigger = body["trigger"]
     assert trigger["expect"] == ["crash-monitor.incident.opened"]
-    assert trigger["match"] == {"crash-monitor.monitor": "eu"}
+    assert trigger["match"] == {"crash-monitor.monitor": "eu", "crash-monitor.notify": "alone"}
     assert (trigger["threshold"], trigger["within"]) == (1, 600)
     assert trigger["for_each"] == ["prefect.resource.id"]

@@ -18,7 +18,7 @@ from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, World, uni
 from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.cycle import Result, run_cycle
 from prefect_crash_monitor.demo.processes import background
-from prefect_crash_monitor.events import INCIDENT_EVENTS, MONITOR_LABEL
+from prefect_crash_monitor.events import INCIDENT_EVENTS, MONITOR_LABEL, NOTIFY_LABEL
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.policy import Policy, Rule, Scope
@@ -78,7 +78,7 @@ def triages(there: World) -> list[dict[str, Any]]:
     return list(there.post("/flow_runs/filter", {"flows": {"name": {"any_": ["crash-triage"]}}}))
 
 
-def open_incident(there: World, incident: str, run_id: str) -> None:
+def open_incident(there: World, incident: str, run_id: str, notify: str = "alone") -> None:
     """An event as the monitor sends it."""
     event = {
         "id": str(uuid.uuid4()),
@@ -87,6 +87,7 @@ def open_incident(there: World, incident: str, run_id: str) -> None:
         "resource": {
             "prefect.resource.id": f"crash-monitor.incident.{incident}",
             MONITOR_LABEL: "default",
+            NOTIFY_LABEL: notify,
         },
         "payload": {"incident": {"incident": incident, "sample_run_id": run_id}},
     }
@@ -175,7 +176,8 @@ def edits(there: World, deployment: str) -> int:
 
 async def test_an_incident_is_looked_at_once(server, there, wait_until):
     """A crash, a real cycle, its event, a real worker: the artifact is there; the same incident
-    again starts nothing, another one does; and a crashed triage opens no incident."""
+    again and one of a digest start nothing, another one does; and a crashed triage
+    opens no incident."""
     deploy(server, there)
     flow = unique("victim")
     setting = settings()
@@ -198,6 +200,7 @@ async def test_an_incident_is_looked_at_once(server, there, wait_until):
         wait_until(lambda: triages(there), what="a triage")
         (triage,) = wait_until(lambda: done(there, 1), what="the triage to end")
         open_incident(there, incident, run)
+        open_incident(there, "one-of-many.1", run, notify="digest")
         open_incident(there, "other.1", run)
         both = wait_until(lambda: done(there, 2), what="the triage of the other incident")
 

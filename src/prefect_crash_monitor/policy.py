@@ -202,7 +202,8 @@ class Policy(BaseModel):
         description=(
             "Whether each incident that opens starts a run of the deployment crash-triage, where "
             "that is deployed: a close look at one of its runs, as an artifact. False leaves it to "
-            "you; true costs a flow run and some 25 requests an incident, once per cooldown."
+            "you; true costs a flow run and some 20 requests an incident, once per cooldown, for "
+            "at most digest_above incidents of a cycle."
         ),
     )
     reports_kept: int = Field(

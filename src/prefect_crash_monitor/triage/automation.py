@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prefect_crash_monitor.automations import RESOURCE, automation_name
-from prefect_crash_monitor.events import INCIDENT_EVENTS, MONITOR_LABEL
+from prefect_crash_monitor.events import INCIDENT_EVENTS, MONITOR_LABEL, NOTIFY_LABEL
 from prefect_crash_monitor.model import OWN_TAG, Kind
 from prefect_crash_monitor.policy import Policy
 
@@ -21,6 +21,7 @@ NOT_DEPLOYED = (
 def triage_automation(policy: Policy, deployment_id: str, *, monitor: str) -> dict[str, Any]:
     """Runs the deployment once per incident that opens, and again only after the cooldown.
 
+    In one cycle for `digest_above` incidents at most: those that are told in a digest start none.
     It reacts to our own event only, never to a flow run, so that a crashed triage starts none.
     """
     return {
@@ -34,7 +35,8 @@ def triage_automation(policy: Policy, deployment_id: str, *, monitor: str) -> di
             "threshold": 1,
             "within": policy.cooldown.total_seconds(),
             "for_each": [RESOURCE],
-            "match": {MONITOR_LABEL: monitor},
+            # What is told in a digest is too much to be looked at one by one.
+            "match": {MONITOR_LABEL: monitor, NOTIFY_LABEL: "alone"},
             "match_related": {},
             "after": [],
             "expect": [INCIDENT_EVENTS[Kind.OPENED]],
