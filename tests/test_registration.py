@@ -26,8 +26,8 @@ from prefect_crash_monitor.triage.automation import NOT_DEPLOYED
 
 pytestmark = pytest.mark.server
 MINUTE = timedelta(minutes=1)
-NUMBER = 6
-"""Incident opened, reminded, resolved; silent, still silent; notification failed."""
+NUMBER = 7
+"""Incident opened, reminded, resolved, digest; silent, still silent; notification failed."""
 
 Body = dict[str, Any]
 
@@ -321,7 +321,7 @@ async def test_a_dry_run_tells_and_changes_nothing(world, monitor, block):
     changed = await registered(Policy(receiver=block, cooldown=10 * MINUTE), monitor, dry_run=True)
     gone = await registered(Policy(receiver=block), monitor, remove=True, dry_run=True)
 
-    assert len(changed.updated) == 4  # three of incidents, and that of failed notifications
+    assert len(changed.updated) == 5  # four of incidents, and that of failed notifications
     assert len(gone.removed) == NUMBER
     assert on_server(world, monitor) == before
 
