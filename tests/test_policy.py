@@ -12,7 +12,8 @@ from tests.support.world import unique
 from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.blocks import CrashPolicy
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.policy import Policy, Rule, Scope, override, parse_policy
+from prefect_crash_monitor.policy import Policy, Rule, Scope
+from prefect_crash_monitor.policy_input import override, parse_policy
 from prefect_crash_monitor.settings import load_settings
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)

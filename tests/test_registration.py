@@ -15,7 +15,8 @@ import pytest
 from tests.support.world import World, unique
 
 from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.automations import PREFIX, is_own_automation
+from prefect_crash_monitor.automation_plan import is_own_automation
+from prefect_crash_monitor.automations import PREFIX
 from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.policy import Policy

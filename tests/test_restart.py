@@ -20,7 +20,8 @@ from prefect_crash_monitor.cycle import Result, run_cycle
 from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
 from prefect_crash_monitor.model import OWN_TAG, Crash
 from prefect_crash_monitor.own_runs import Place, free_stranded, own_deployments_of
-from prefect_crash_monitor.policy import Policy, Rule, Scope, parse_policy
+from prefect_crash_monitor.policy import Policy, Rule, Scope
+from prefect_crash_monitor.policy_input import parse_policy
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.windows import EPOCH, aligned
 

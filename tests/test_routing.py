@@ -13,18 +13,19 @@ from tests.test_registration import Body, everything, named, notification_block
 from tests.test_silence import save_webhook, subjects, told
 
 from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.automation_plan import difference
 from prefect_crash_monitor.automations import (
     PREFIX,
     UNUSABLE,
     Receivers,
     automation_of_incident,
     desired_automations,
-    difference,
 )
 from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
 from prefect_crash_monitor.events import OutgoingEvent
 from prefect_crash_monitor.model import Kind, Severity
-from prefect_crash_monitor.policy import Policy, parse_policy
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.policy_input import parse_policy
 from prefect_crash_monitor.publish import send
 from prefect_crash_monitor.registration import Registration, register
 from prefect_crash_monitor.routing import NOBODY_IS_TOLD, receiver_of, route_field, untold
@@ -35,6 +36,9 @@ ALL_ROUTES = [
     for number in range(4)
     for routed in combinations(Severity, number)
 ]
+
+TOLD = [*Kind, "digest"]
+"""What there is an automation for, for each route."""
 
 
 def routed_ids(policy: Policy) -> Receivers:
@@ -84,11 +88,14 @@ def test_without_routes_all_is_as_it_was():
     bodies = desired_automations(Policy(), Receivers(receiver="r"), monitor="default")
 
     assert [body["name"].removeprefix(PREFIX) for body in bodies] == [
-        *("incident opened", "incident reminded", "incident resolved"),
+        *("incident opened", "incident reminded", "incident resolved", "incident digest"),
         *("monitor silent", "monitor still silent", "notification failed"),
     ]
     for body in bodies[:3]:
-        assert body["trigger"]["match"] == {"crash-monitor.monitor": "default"}
+        assert body["trigger"]["match"] == {
+            "crash-monitor.monitor": "default",
+            "crash-monitor.notify": "alone",
+        }
 
 
 def test_a_new_route_changes_what_it_must():
@@ -104,9 +111,9 @@ def test_a_new_route_changes_what_it_must():
         desired_automations(after, routed_ids(after), monitor="default"), server, monitor="default"
     )
 
-    kinds = [f"{PREFIX}incident {kind}" for kind in Kind]
+    kinds = [f"{PREFIX}incident {kind}" for kind in TOLD]
     assert [body["name"] for body in plan.create] == [f"{name}, info" for name in kinds]
-    assert [id_ for id_, _ in plan.update] == [*kinds, f"{PREFIX}notification failed"]
+    assert [id_ for id_, _ in plan.update] == [*kinds[:3], f"{PREFIX}notification failed"]
     assert {f"{name}, critical" for name in kinds} < set(plan.unchanged)
     assert plan.remove == ()
 
@@ -252,14 +259,14 @@ async def test_a_broken_route_falls_back_on_the_receiver(world, monitor):
     assert message.count(good) == 1
     critical = named("incident opened, critical", monitor)
     assert actions(world, monitor)[critical] == block_id(world, good)
-    assert len(actions(world, monitor)) == 9 + 3
+    assert len(actions(world, monitor)) == 12 + 3
 
     repaired = Policy(receiver=good, routes={CRITICAL: notification_block(world)})
     result = await registered(repaired, monitor)
 
     assert critical in result.updated
     assert actions(world, monitor)[critical] == block_id(world, repaired.routes[CRITICAL])
-    assert sorted(result.removed) == sorted(named(f"incident {k}, info", monitor) for k in Kind)
+    assert sorted(result.removed) == sorted(named(f"incident {k}, info", monitor) for k in TOLD)
 
 
 @pytest.mark.server
@@ -271,6 +278,6 @@ async def test_a_broken_receiver_leaves_the_routes_alone(world, monitor):
     with pytest.raises(UnsuitableBlock, match="receiver is slack-webhook/nobody"):
         await registered(policy, monitor)
 
-    made = {named(f"incident {kind}, critical", monitor) for kind in Kind}
+    made = {named(f"incident {kind}, critical", monitor) for kind in TOLD}
     assert set(actions(world, monitor)) == made | {named("notification failed", monitor)}
     assert actions(world, monitor)[min(made)] == block_id(world, good)

@@ -14,7 +14,8 @@ from prefect_crash_monitor.cli import app
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.judge import judge, remind
 from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Kind, Outcome
-from prefect_crash_monitor.policy import Policy, Rule, Scope, parse_policy
+from prefect_crash_monitor.policy import Policy, Rule, Scope
+from prefect_crash_monitor.policy_input import parse_policy
 from prefect_crash_monitor.silences import (
     Silence,
     active,

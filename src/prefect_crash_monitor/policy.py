@@ -7,20 +7,17 @@ field says what too low and too high do, and why the default is what it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Self
+from typing import Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.model import Severity
 from prefect_crash_monitor.planned_silence import PlannedSilence
 from prefect_crash_monitor.rule import DEFAULT_RULES, Rule, Scope
@@ -32,8 +29,6 @@ __all__ = [
     "Rule",
     "Scope",
     "Severity",
-    "override",
-    "parse_policy",
 ]
 
 DAY = timedelta(days=1)
@@ -274,28 +269,3 @@ class Policy(BaseModel):
     def dimensions(self) -> frozenset[str]:
         """Custom dimensions that any rule counts by."""
         return frozenset(rule.dimension for rule in self.rules if rule.dimension)
-
-
-def parse_policy(values: Mapping[str, Any]) -> Policy:
-    """The policy of plain values, as a person wrote them.
-
-    Raises:
-        BadInput: naming each field that cannot be used, and why.
-    """
-    try:
-        return Policy.model_validate(dict(values))
-    except ValidationError as error:
-        raise BadInput(f"The policy cannot be used: {_in_words(error)}") from error
-
-
-def override(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
-    """The policy with some fields replaced, for one run; checked like the whole."""
-    return parse_policy(policy.model_dump() | dict(overrides)) if overrides else policy
-
-
-def _in_words(error: ValidationError) -> str:
-    """Pydantic's complaints as one line, without its links."""
-    return "; ".join(
-        ": ".join(filter(None, [".".join(str(part) for part in item["loc"]), item["msg"]]))
-        for item in error.errors(include_url=False)
-    )

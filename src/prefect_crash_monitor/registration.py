@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.automations import Body, Plan, desired_automations, difference
+from prefect_crash_monitor.automation_plan import Plan, difference
+from prefect_crash_monitor.automations import Body, desired_automations
 from prefect_crash_monitor.errors import NotThere, UnsuitableBlock
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.policy import Policy

@@ -10,7 +10,8 @@ from typing import Any
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.errors import BadInput, NotThere
 from prefect_crash_monitor.model import DEFAULT_MONITOR
-from prefect_crash_monitor.policy import Policy, override, parse_policy
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.policy_input import override, parse_policy
 from prefect_crash_monitor.reading import whole_answer
 
 BLOCK_TYPE = "crash-policy"
