@@ -19,9 +19,9 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 EDGE = {
     *("__main__", "answering", "cli", "cli_silence", "commands", "demo"),
     *("api", "capture", "coverage", "crash_events", "event_pages", "flow_runs", "histories"),
-    *("lost_events", "observe", "recoveries", "completions", "seeing", "explaining"),
+    *("failures", "lost_events", "observe", "recoveries", "completions", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
-    *("receivers", "registration", "settings", "silence_store", "store", "watching"),
+    *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
     *("triage.gather", "triage.publish"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""

@@ -167,6 +167,7 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         resolved=tuple(resolved),
         deliveries=after.deliveries,
         notices=result.notices,
+        beside=seen.beside,
         ui_url=place.ui_url,
     )
 

@@ -24,6 +24,8 @@ from prefect_crash_monitor.model import Crash, Diagnosis
 
 UNKNOWN = "unknown"
 
+Logs = Sequence[Mapping[str, Any]]
+
 Item = TypeVar("Item")
 Kind = tuple[str, str]
 """First fingerprint and deployment: what crashes share that are taken for the same."""
@@ -43,7 +45,7 @@ class Explained:
 class Read:
     """What was read of one run beyond its crash."""
 
-    logs: Sequence[Mapping[str, Any]] | None = None
+    logs: Logs | None = None
     """None where they could not be read, which is not the same as none being there."""
     events: Sequence[Mapping[str, Any]] = ()
 
@@ -111,6 +113,17 @@ def _by_likeness(crash: Crash, look: FirstLook, causes: set[str]) -> Diagnosis:
         fingerprint=fingerprint(cause, crash.message),
         looked_at=False,
     )
+
+
+def diagnosis_of_failure(failure: Crash, logs: Logs | None = None) -> Diagnosis:
+    """Why a run failed; `failure` is that event, read like a crash."""
+    evidence = evidence_of_crash(failure, logs=logs, state_type="FAILED")
+    return _diagnosis(failure, explain(evidence))
+
+
+def failure_needs_logs(failure: Crash) -> bool:
+    """Whether the event alone says too little."""
+    return needs_logs(evidence_of_crash(failure, state_type="FAILED"))
 
 
 def _diagnosis(crash: Crash, explanation: Explanation) -> Diagnosis:

@@ -88,8 +88,8 @@ async def _read(api: Api, crashes: Sequence[Crash]) -> dict[str, Read]:
     never = _parts([c for c in crashes if not c.run_count], NEVER_STARTED_AT_ONCE)
     logs: dict[str, list[Line] | None] = {}
     for found in [
-        *await side_by_side(lambda part: _logs(api, part, WARNING), started),
-        *await side_by_side(lambda part: _logs(api, part, 0), never),
+        *await side_by_side(lambda part: logs_of(api, part, WARNING), started),
+        *await side_by_side(lambda part: logs_of(api, part, 0), never),
     ]:
         logs |= found
     events: dict[str, list[Line]] = defaultdict(list)
@@ -103,7 +103,7 @@ async def _read(api: Api, crashes: Sequence[Crash]) -> dict[str, Read]:
     }
 
 
-async def _logs(api: Api, crashes: Sequence[Crash], level: int) -> dict[str, list[Line] | None]:
+async def logs_of(api: Api, crashes: Sequence[Crash], level: int) -> dict[str, list[Line] | None]:
     """The latest lines of each run at a level or above, in order.
 
     None where a run has no line among those read, and not all could be: noisy runs crowd the

@@ -9,6 +9,7 @@ from prefect_crash_monitor.completions import latest_completions
 from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.explaining import explain_crashes
+from prefect_crash_monitor.failures import read_failures
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import questions
 from prefect_crash_monitor.model import Window
@@ -46,5 +47,8 @@ async def see(
         observation=observation,
         explained=explained,
         silences=(*planned(policy), *await SilenceStore(api, monitor).read(plan.windows[0].end)),
+        beside=await read_failures(
+            api, Window(first, plan.windows[-1].end), ledger.own_deployments
+        ),
         completed=await latest_completions(api, asked),
     )

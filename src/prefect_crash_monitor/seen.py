@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.ledger import Ledger
@@ -28,6 +29,8 @@ class Seen:
     observation: Observation
     explained: Explained
     silences: tuple[Silence, ...] = field(default=())
+    beside: Beside = field(default_factory=Beside)
+    """Runs that failed in the due intervals."""
     completed: Mapping[Runs, datetime | None] = field(default_factory=dict)
     """Of the runs that a streak of crashes may be of, when one completed last."""
 

@@ -61,14 +61,17 @@ def evidence_of_crash(
     crash: Crash,
     logs: Sequence[Mapping[str, Any]] | None = None,
     events: Sequence[Mapping[str, Any]] | None = None,
+    state_type: str = "CRASHED",
 ) -> Evidence:
     """The evidence in a crash as its event tells it, with what else was read of the run.
+
+    With another `state_type` it is the event of another transition that is read like a crash.
 
     What came more than two minutes after the crash belongs to a later attempt.
     """
     until = crash.at + AFTERMATH
     seen = _own(_read(events, MOST_EVENTS, _event), crash.flow_run_id)
-    state = State(type="CRASHED", name=crash.state_name, message=text(crash.message), at=crash.at)
+    state = State(type=state_type, name=crash.state_name, message=text(crash.message), at=crash.at)
     names = names_of({}, objects(events, MOST_EVENTS) or ())
     return _evidence(
         state,

@@ -13,6 +13,7 @@ from datetime import datetime
 from statistics import median
 from urllib.parse import quote
 
+from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.delivery import Delivery, troubled
 from prefect_crash_monitor.model import (
     Crash,
@@ -24,6 +25,7 @@ from prefect_crash_monitor.model import (
     Source,
     Window,
 )
+from prefect_crash_monitor.render.beside import beside_section
 from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
 from prefect_crash_monitor.render.deliveries import deliveries_section
 from prefect_crash_monitor.render.incidents import incidents_section
@@ -61,6 +63,7 @@ class Report:
     deliveries: tuple[Delivery, ...] = ()
     """What became of the notifications told by the cycles before."""
     notices: tuple[str, ...] = ()
+    beside: Beside = field(default_factory=Beside)
     ui_url: str = ""
 
     @property
@@ -112,6 +115,7 @@ def render_report(report: Report) -> str:
         _groups(report, "Deployment", lambda crash: crash.deployment or crash.flow),
         _groups(report, "Work pool", lambda crash: crash.work_pool),
         _latest(report),
+        beside_section(report.beside, ui_url=report.ui_url),
         _notices(report),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
