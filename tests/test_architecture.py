@@ -19,7 +19,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 EDGE = {
     *("__main__", "answering", "cli", "cli_silence", "commands", "demo"),
     *("api", "capture", "coverage", "crash_events", "event_pages", "flow_runs", "histories"),
-    *("failures", "lost_events", "observe", "recoveries", "completions", "seeing"),
+    *("failures", "lost_events", "observe", "recoveries", "completions", "endings", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
     *("triage.gather", "triage.publish"),

@@ -28,6 +28,12 @@ KILLED = incident(
     command="prefect flow-run logs 0199c0de-0000-4000-8000-000000000001",
 )
 LOOP = replace(KILLED, id="100b00000000", rule="crash-loop", severity="critical")
+RATE = replace(
+    KILLED,
+    rule="crash-rate",
+    crashes=12,
+    basis="12 of 300 runs crashed within 1 h (4.0 %, usually 0.3 %)",
+)
 OUTAGE = incident(
     id="aaaaaaaaaaaa",
     rule="outage",
@@ -66,6 +72,8 @@ def opened(what: Incident) -> Transition:
 ONE: Mapping[str, Transition] = {
     "opened": opened(KILLED),
     "opened-outage": opened(OUTAGE),
+    "opened-rate": opened(RATE),
+    "reminded-rate": told(Kind.REMINDED, RATE, Reason.REMINDER_DUE, hours=12),
     "reminded": told(Kind.REMINDED, KILLED, Reason.REMINDER_DUE, hours=12),
     "resolved": told(Kind.RESOLVED, KILLED, Reason.QUIET_PERIOD_OVER, hours=1),
     "resolved-loop": told(Kind.RESOLVED, LOOP, Reason.RUN_COMPLETED, hours=30),

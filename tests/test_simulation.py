@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
 
 from prefect_crash_monitor.events import incident_event
+from prefect_crash_monitor.ledger import Ledger
+from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Kind, Transition
 from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.rule import DEFAULT_RULES, RuleKind
 from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.tallies import Day, Tally
 
 SPAN = 240
 """Minutes in which things happen."""
@@ -27,8 +30,14 @@ DEPLOYMENTS = ("etl/daily", "etl/hourly", "ml/train")
 CAUSES = ("oom", "request-to-api-failed", "process-exit-general-error", "unknown")
 COUNTED = [rule for rule in DEFAULT_RULES if rule.kind is not RuleKind.CONSECUTIVE]
 LOOP = Rule(name="loop", kind=RuleKind.CONSECUTIVE, within=timedelta(hours=4))
-POLICY = Policy(grace=2 * MINUTE, remind_after=timedelta(hours=1), rules=[LOOP, *COUNTED])
+RATE = Rule(name="rate", kind=RuleKind.RATE)
+POLICY = Policy(grace=2 * MINUTE, remind_after=timedelta(hours=1), rules=[LOOP, RATE, *COUNTED])
 COUNTING = Policy(grace=2 * MINUTE, rules=COUNTED)
+
+YESTERDAY = NOON - timedelta(hours=36)
+WHOLE = {YESTERDAY: Day(covered=timedelta(days=1))}
+KNOWN = Memory(tallies={"rate": Tally(only="{}", through=NOON, days=WHOLE)})
+"""A day without crashes, so that what crashes is more than usual."""
 
 minutes = st.integers(0, SPAN * 4).map(lambda quarter: quarter / 4 + 0.1)
 
@@ -55,6 +64,7 @@ def shops(draw: st.DrawFn) -> Shop:
         crashes=crashes,
         causes=causes,
         completed=draw(st.lists(st.tuples(st.sampled_from(DEPLOYMENTS), minutes), max_size=6)),
+        ended=lambda _, since, until: int((until - since) / MINUTE),
         recovered={
             one.state_id: minute_of[one.state_id] + draw(st.integers(1, 30)) for one in healed
         },
@@ -67,7 +77,7 @@ cycles = st.lists(st.tuples(minutes, st.booleans()), max_size=40).map(sorted)
 
 def played(shop: Shop, when: Sequence[tuple[float, bool]], policy: Policy = POLICY) -> Simulator:
     """A monitor that begins before everything, runs then, and is left running to the end."""
-    monitor = Simulator(shop, policy)
+    monitor = Simulator(shop, policy, Ledger(monitor="simulated", memory=KNOWN))
     monitor.cycle(-5)
     for minute, killed in when:
         monitor.cycle(minute, killed=killed)

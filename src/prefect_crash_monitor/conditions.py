@@ -15,6 +15,7 @@ from prefect_crash_monitor.memory import Beyond, Streaked
 from prefect_crash_monitor.model import Crash, Diagnosis
 from prefect_crash_monitor.outages import is_root, outages
 from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.rates import Rates, enough, in_words, rates, short, too_high
 from prefect_crash_monitor.rule import RuleKind
 from prefect_crash_monitor.standing import by_group
 
@@ -41,6 +42,8 @@ class Burning:
     """When its latest stretch was met."""
     until: datetime
     """When it stops to hold if nothing more crashes."""
+    basis: str = ""
+    """What it is met by, in words, where the number of crashes does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Case:
     as_of: datetime
     diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
     beyond: Beyond = field(default_factory=Beyond)
+    since: datetime | None = None
+    """When the open incident that is judged began; None where there is none."""
 
     @property
     def through(self) -> datetime:
@@ -68,6 +73,8 @@ class Condition:
     """Whether crashes of one fingerprint are an incident of their own."""
     telling: Callable[[Crash, Case], bool] = lambda _crash, _case: True
     """Which crashes may stand for the incident, where there are such."""
+    undecided: Callable[[Rule, Key, Sequence[Crash], Case], bool] = lambda *_: False
+    """Whether it cannot be told: such opens nothing, and what is open is not over."""
 
 
 def _enough(rule: Rule, times: Sequence[datetime]) -> Burning | None:
@@ -119,6 +126,27 @@ def _outage(rule: Rule, _key: Key, crashes: Sequence[Crash], case: Case) -> Burn
     return _enough(rule, [crash.at for crash in roots])
 
 
+def _rate(rule: Rule, key: Key, crashes: Sequence[Crash], case: Case) -> Burning | None:
+    """A larger share of the runs than usual, beyond chance, and still."""
+    recent = enough(rule, crashes, case.through)
+    seen = _rates(rule, key, recent, case)
+    if seen is None or not too_high(rule, seen):
+        return None
+    first, last = recent[0].at, recent[-1].at
+    return Burning(first=first, crossed=last, until=last + short(rule), basis=in_words(rule, seen))
+
+
+def _rate_unknown(rule: Rule, key: Key, crashes: Sequence[Crash], case: Case) -> bool:
+    recent = enough(rule, crashes, case.through)
+    return bool(recent) and _rates(rule, key, recent, case) is None
+
+
+def _rates(rule: Rule, key: Key, recent: Sequence[Crash], case: Case) -> Rates | None:
+    if not recent:
+        return None
+    return rates(rule, key.group, recent, case.through, case.beyond, case.since)
+
+
 def _groups(rule: Rule, crashes: Sequence[Crash], _case: Case) -> Mapping[str, list[Crash]]:
     return by_group(crashes, rule)
 
@@ -136,4 +164,5 @@ CONDITIONS: Mapping[RuleKind, Condition] = {
         groups=_outages,
         telling=lambda crash, case: is_root(crash, case.diagnoses),
     ),
+    RuleKind.RATE: Condition(burning=_rate, groups=_groups, undecided=_rate_unknown),
 }

@@ -177,6 +177,7 @@ def _remarks(seen: Seen) -> tuple[str, ...]:
     return (
         *_left_out(seen.plan),
         *_sampled(seen.explained),
+        *seen.not_judged,
         *(_silence_in_words(silence, seen) for silence in active(seen.silences, seen.end)),
     )
 

@@ -39,7 +39,7 @@ def judge_due(seen: Seen) -> Judgement:
     policy, why = seen.policy, seen.explained.diagnoses
     incidents: Sequence[Incident] = seen.ledger.incidents
     transitions: list[Transition] = []
-    beyond = Beyond(memory=seen.ledger.memory, completed=seen.completed)
+    beyond = Beyond(memory=seen.ledger.memory, completed=seen.completed, ended=seen.ended)
     for window in seen.plan.windows:
         since = window.start - policy.lookback
         recent = [crash for crash in seen.crashes if since <= crash.at < window.end]

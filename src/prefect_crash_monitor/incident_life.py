@@ -75,10 +75,13 @@ def feed(
 ) -> Incident:
     """The incident with the crashes counted in that came after the last judgement."""
     since, diagnoses = incident.judged_through, case.diagnoses
+    case = replace(case, since=incident.first_crash_at)
     own = [crash for crash in crashes if crash.at >= incident.first_crash_at]
     new = [crash for crash in own if since is None or crash.at >= since]
     burning = CONDITIONS[rule.kind].burning(rule, key, own, case)
     until = max([incident.burning_until, *([burning.until] if burning else [])])
+    if burning is None and CONDITIONS[rule.kind].undecided(rule, key, own, case):
+        until = max(until, case.as_of)
     causes = (diagnoses[c.state_id].cause for c in new if c.state_id in diagnoses)
     return replace(
         _with_sample(incident, new, rule, case),
@@ -86,6 +89,7 @@ def feed(
         crashes=incident.crashes + len(new),
         last_crash_at=max([incident.last_crash_at, *(crash.at for crash in new)]),
         burning_until=until,
+        basis=burning.basis if burning else incident.basis,
         deployments=_added(incident.deployments, (c.deployment or c.flow for c in new)),
         work_pools=_added(incident.work_pools, (c.work_pool for c in new if c.work_pool)),
         causes=_added(incident.causes, causes),

@@ -30,8 +30,10 @@ from prefect_crash_monitor.model import (
     Outcome,
     Reason,
     Transition,
+    Window,
 )
 from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.rates import with_tallies
 from prefect_crash_monitor.silences import Silence, active
 from prefect_crash_monitor.standing import standing_crashes
 
@@ -74,6 +76,8 @@ def judge(
     standing = standing_crashes(crashes, outcomes, policy.grace, as_of)
     through = as_of - policy.grace
     now_known = advance(beyond or Beyond(), standing, policy.rules, diagnoses, through, as_of)
+    judged = Window(through - policy.interval, through)
+    now_known = with_tallies(now_known, standing, policy.rules, diagnoses, judged)
     case = Case(policy=policy, as_of=as_of, diagnoses=diagnoses, beyond=now_known)
     court = _Court(case, {incident.id: incident for incident in incidents}, set(silenced))
     for rule in policy.rules:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from prefect_crash_monitor import tallies
 from prefect_crash_monitor.fingerprint import VERSION
 from prefect_crash_monitor.matching import matches
 from prefect_crash_monitor.model import Crash, Diagnosis
@@ -19,6 +20,7 @@ from prefect_crash_monitor.policy import Rule
 from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.rule import RuleKind, Scope
 from prefect_crash_monitor.standing import groups_of
+from prefect_crash_monitor.tallies import Tallies
 from prefect_crash_monitor.windows import EPOCH
 
 STREAKS_KEPT = 2_000
@@ -50,6 +52,14 @@ class Runs(NamedTuple):
 
     of: RunsOf
     id: str
+
+
+class Ending(NamedTuple):
+    """Runs that ended in a half-open span, otherwise than crashed."""
+
+    runs: Runs
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,8 @@ class Memory:
     """By fingerprint."""
     began: datetime | None = None
     """Since when kinds of crashes are remembered."""
+    tallies: Tallies = field(default_factory=dict)
+    """Crashes per day, of rules that compare rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +118,8 @@ class Beyond:
     """The latest completed run since a streak began, None for none; only of those asked for."""
     broken: Mapping[Streaked, datetime] = field(default_factory=dict)
     """Streaks that a completed run ended, and when."""
+    ended: Mapping[Ending, int] = field(default_factory=dict)
+    """How many runs; only of those asked for."""
 
 
 def questions(
@@ -241,6 +255,7 @@ def to_json(memory: Memory) -> dict[str, Any]:
             fingerprint: [known.first.isoformat(), known.last.isoformat()]
             for fingerprint, known in memory.seen.items()
         },
+        "tallies": tallies.to_json(memory.tallies),
     }
 
 
@@ -257,7 +272,11 @@ def from_json(data: Mapping[str, Any]) -> Memory:
         )
         for rule, group, of, id_, hits in data["streaks"]
     }
-    memory = Memory(through=moment(through) if through else None, streaks=streaks)
+    memory = Memory(
+        through=moment(through) if through else None,
+        streaks=streaks,
+        tallies=tallies.from_json(data.get("tallies", {})),
+    )
     if data["fingerprints"] != VERSION:
         return memory
     seen = {

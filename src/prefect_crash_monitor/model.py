@@ -236,6 +236,8 @@ class Incident:
     """When the rule's condition stops to hold if nothing more crashes."""
     crashes: int
     """Crashes that counted towards it so far."""
+    basis: str = ""
+    """What the rule was met by at last, in words, where the number does not say it."""
     deployments: Mapping[str, int] = field(default_factory=dict)
     work_pools: Mapping[str, int] = field(default_factory=dict)
     causes: Mapping[str, int] = field(default_factory=dict)

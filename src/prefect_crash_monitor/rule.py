@@ -21,6 +21,7 @@ class RuleKind(StrEnum):
     CONSECUTIVE = "consecutive"
     NEW_CAUSE = "new-cause"
     OUTAGE = "outage"
+    RATE = "rate"
 
 
 class Scope(StrEnum):
@@ -39,12 +40,16 @@ class Scope(StrEnum):
 LONGEST_READ = timedelta(days=7)
 """Prefect keeps events so long by default."""
 
+LONGEST_RATE = timedelta(days=1)
+"""A rate over more than a day would be compared with days that it is part of."""
+
 LONGEST_STREAK = 100
 """Crashes in a row that a rule may ask for; they are all remembered."""
 
 SCOPES: Mapping[RuleKind, tuple[Scope, ...]] = {
     RuleKind.CONSECUTIVE: (Scope.DEPLOYMENT, Scope.FLOW, Scope.FLOW_RUN),
     RuleKind.OUTAGE: (Scope.EVERYTHING,),
+    RuleKind.RATE: (Scope.DEPLOYMENT,),
 }
 """The scopes of kinds that do not take every one."""
 
@@ -68,7 +73,8 @@ class Rule(BaseModel):
             "run of the deployment (flow, run) in between; the all-clear is its next completed "
             "run. new-cause: a kind of crash that was not seen for 90 days, once the monitor has "
             "learnt for a day. outage: crashes that tell of one trouble behind many (the API, its "
-            "database, an image, nodes), with their symptoms, in one incident."
+            "database, an image, nodes), with their symptoms, in one incident. rate: a larger "
+            "share of a deployment's runs than it usually loses."
         ),
     )
     only: dict[MatchedField, Pattern] = Field(
@@ -115,7 +121,32 @@ class Rule(BaseModel):
             "deployment never meet; too long and every cycle reads that much history. One hour "
             "covers what runs every quarter of an hour. Kind consecutive reads no history: up to "
             "90 days, within which the crashes in a row must lie; so long it stays open when "
-            "nothing runs any more. Kind new-cause: how long a kind counts as new."
+            "nothing runs any more. Kind new-cause: how long a kind counts as new. Kind rate: the "
+            "long window, at most a day; a quarter of it is the short one, in which the rate must "
+            "be too high still."
+        ),
+    )
+    factor: float = Field(
+        default=3.0,
+        gt=1,
+        le=1_000,
+        description=(
+            "Only with kind rate: how many times its usual share of crashed runs a deployment must "
+            "lose, beyond chance. Usual is what it lost on the last 7 days (UTC) that the monitor "
+            "counted whole, the worst of three or more left out; before there is one day nothing "
+            "is judged. Too low and busy days speak up, too high and a slow decay stays silent. "
+            "Three times is a change that a person would see."
+        ),
+    )
+    at_least: float = Field(
+        default=0.01,
+        gt=0,
+        le=1,
+        description=(
+            "Only with kind rate: the share of crashed runs, 0.01 for 1 %, below which nothing is "
+            "told however unusual. Too low and a deployment that hardly ever crashes speaks up at "
+            "each handful of crashes; too high and one with many runs may lose thousands. At one "
+            "in a hundred, retries no longer hide it."
         ),
     )
     quiet_for: timedelta = Field(
@@ -150,10 +181,20 @@ class Rule(BaseModel):
                 f"rule {self.name!r}: within ({self.within}) may be {LONGEST_READ} at most, but "
                 "for kind consecutive"
             )
+        if self.kind is RuleKind.RATE and self.within > LONGEST_RATE:
+            raise ValueError(f"rule {self.name!r}: kind rate takes within {LONGEST_RATE} at most")
         if self.kind is RuleKind.CONSECUTIVE and self.crashes > LONGEST_STREAK:
             raise ValueError(
                 f"rule {self.name!r}: kind consecutive takes {LONGEST_STREAK} crashes at most"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_belong_to_their_kind(self) -> Self:
+        fields = type(self).model_fields
+        for name in ("factor", "at_least"):
+            if self.kind is not RuleKind.RATE and getattr(self, name) != fields[name].default:
+                raise ValueError(f"rule {self.name!r}: {name} needs kind: rate")
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.completions import latest_completions
 from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.count import is_own
+from prefect_crash_monitor.endings import runs_ended
 from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.failures import read_failures
 from prefect_crash_monitor.ledger import Ledger
@@ -15,8 +16,9 @@ from prefect_crash_monitor.memory import questions
 from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.rates import not_looked_at, wanted
 from prefect_crash_monitor.recoveries import date_recoveries
-from prefect_crash_monitor.seen import Seen, horizon_of
+from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import planned
 from prefect_crash_monitor.windows import EPOCH, Due
@@ -39,6 +41,8 @@ async def see(
     judged = (ledger.watermark or EPOCH) - policy.grace
     explained = await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged)
     asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses)
+    throughs = judged_through(plan, policy)
+    rates = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
     return Seen(
         now=now,
         policy=policy,
@@ -51,4 +55,6 @@ async def see(
             api, Window(first, plan.windows[-1].end), ledger.own_deployments
         ),
         completed=await latest_completions(api, asked),
+        ended=await runs_ended(api, rates),
+        not_judged=not_looked_at(rates),
     )

@@ -10,7 +10,7 @@ from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.ledger import Ledger
-from prefect_crash_monitor.memory import Runs
+from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Crash, Observation, Window
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.silences import Silence
@@ -33,6 +33,10 @@ class Seen:
     """Runs that failed in the due intervals."""
     completed: Mapping[Runs, datetime | None] = field(default_factory=dict)
     """Of the runs that a streak of crashes may be of, when one completed last."""
+    ended: Mapping[Ending, int] = field(default_factory=dict)
+    """How many runs ended otherwise than crashed, where a rate is in question."""
+    not_judged: tuple[str, ...] = ()
+    """What is left out of judging, in words."""
 
     @property
     def crashes(self) -> tuple[Crash, ...]:
@@ -55,6 +59,11 @@ class Seen:
     def late_horizon(self) -> datetime:
         """How far back late events still correct a record."""
         return horizon_of(self.plan, self.policy)
+
+
+def judged_through(plan: Due, policy: Policy) -> list[datetime]:
+    """The moments before which crashes are past their grace, of each judgement."""
+    return [window.end - policy.grace for window in plan.windows]
 
 
 def horizon_of(plan: Due, policy: Policy) -> datetime:

@@ -8,7 +8,7 @@ Prefect would have told it at that moment.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -28,7 +28,8 @@ from prefect_crash_monitor.model import (
     Window,
 )
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.seen import Seen, horizon_of
+from prefect_crash_monitor.rates import not_looked_at, wanted
+from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
 from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.windows import due
 
@@ -62,6 +63,8 @@ class Shop:
     recovered: Mapping[str, float] = field(default_factory=dict)
     """By state id, the minute at which the run got going again."""
     silences: Sequence[Silence] = ()
+    ended: Callable[[str, datetime, datetime], int] = lambda *_: 0
+    """How many runs of a deployment ended otherwise than crashed, in a span."""
 
     def diagnosis(self, crash: Crash) -> Diagnosis:
         """Why a run crashed."""
@@ -111,6 +114,8 @@ class Simulator:
         crashes = tuple(c for c in self.shop.crashes if c.at in span)
         diagnoses = {c.state_id: self.shop.diagnosis(c) for c in crashes}
         asked = questions(self.ledger.memory, crashes, self.policy.rules, diagnoses)
+        throughs = judged_through(plan, self.policy)
+        rates = wanted(self.ledger.memory, crashes, self.policy.rules, diagnoses, throughs)
         seen = Seen(
             now=now,
             policy=self.policy,
@@ -124,6 +129,11 @@ class Simulator:
             explained=Explained(diagnoses=diagnoses),
             silences=tuple(self.shop.silences),
             completed={runs: self.shop.completion(runs, at, now) for runs, at in asked.items()},
+            ended={
+                ending: self.shop.ended(ending.runs.id, ending.since, ending.until)
+                for ending in (*rates.windows, *rates.days)
+            },
+            not_judged=not_looked_at(rates),
         )
         records, _ = count_due(seen)
         judgement = judge_due(seen)

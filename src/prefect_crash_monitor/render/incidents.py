@@ -42,6 +42,8 @@ def _incident(incident: Incident, as_of: datetime, ui_url: str) -> str:
         f"latest {stamp(incident.last_crash_at)} UTC; {incident.severity}, rule "
         f"{incident.rule}, open for {open_for}"
     ]
+    if incident.basis:
+        lines.append(f"  - {markdown(incident.basis)}")
     if len(incident.deployments) > 1:
         names = sorted(incident.deployments.items(), key=lambda item: -item[1])
         told = ", ".join(f"{markdown(name)} ({number})" for name, number in names[:5])

@@ -48,7 +48,7 @@ def _first_line(transition: Transition, where: str) -> str:
     match transition.kind:
         case Kind.OPENED:
             return (
-                f"{crashes} in {where} crossed rule {incident.rule}, "
+                f"{incident.basis or crashes} in {where} crossed rule {incident.rule}, "
                 f"the first at {since} UTC, the latest at {last} UTC."
             )
         case Kind.REMINDED:
@@ -56,6 +56,7 @@ def _first_line(transition: Transition, where: str) -> str:
             return (
                 f"Open for {age} now (reminder {incident.reminders}): {crashes} "
                 f"in {where} since {since} UTC, the latest at {last} UTC."
+                + (f" Last known: {incident.basis}." if incident.basis else "")
             )
         case Kind.RESOLVED:
             lasted = duration(incident.last_crash_at - incident.first_crash_at)

@@ -1,0 +1,74 @@
+"""How many runs ended otherwise than crashed: what a crash rate is a share of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.completions import QUERIES
+from prefect_crash_monitor.flow_runs import side_by_side, within
+from prefect_crash_monitor.memory import Ending, Runs
+from prefect_crash_monitor.model import Window
+from prefect_crash_monitor.rates import Wanted
+from prefect_crash_monitor.reading import moment, rows, whole_answer
+from prefect_crash_monitor.tallies import DAY
+
+ENDED = ["COMPLETED", "FAILED", "CANCELLED"]
+"""Ends other than a crash. Crashes are counted by their events: a run that crashed and then
+completed ended twice."""
+
+
+async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
+    """The number for each span that is wanted.
+
+    One request for each window, by the time of the end, and one for all days of a deployment, by
+    the time at which they were to start: that is all that Prefect's history tells, and over whole
+    days it comes to the same.
+    """
+    whole: dict[Runs, list[datetime]] = defaultdict(list)
+    for ending in wanted.days:
+        whole[ending.runs].append(ending.since)
+
+    async def in_window(ending: Ending) -> tuple[Ending, int]:
+        return ending, await _count(api, ending)
+
+    async def by_day(runs: Runs) -> dict[Ending, int]:
+        return await _history(api, runs, whole[runs])
+
+    found = dict(await side_by_side(in_window, wanted.windows))
+    for days in await side_by_side(by_day, whole):
+        found |= {ending: number for ending, number in days.items() if ending in wanted.days}
+    return found
+
+
+async def _count(api: Api, ending: Ending) -> int:
+    span = Window(ending.since, ending.until)
+    more = {"state": {"type": {"any_": ENDED}}, "end_time": within(span)}
+    number = await api.post("/flow_runs/count", _of(ending.runs, more))
+    with whole_answer("the number of flow runs"):
+        return int(number)
+
+
+async def _history(api: Api, runs: Runs, days: Sequence[datetime]) -> dict[Ending, int]:
+    body = _of(runs, {}) | {
+        "history_start": min(days).isoformat(),
+        "history_end": (max(days) + DAY).isoformat(),
+        "history_interval_seconds": DAY.total_seconds(),
+    }
+    buckets = rows(await api.post("/flow_runs/history", body), "the history of flow runs")
+    with whole_answer("the history of flow runs"):
+        return {
+            Ending(runs, moment(one["interval_start"]), moment(one["interval_end"])): sum(
+                state["count_runs"] for state in one["states"] if state["state_type"] in ENDED
+            )
+            for one in buckets
+        }
+
+
+def _of(runs: Runs, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The filter for these runs, with more conditions on them."""
+    body = QUERIES[runs.of].filters([runs.id])
+    return {**body, "flow_runs": {**body.get("flow_runs", {}), **more}}
