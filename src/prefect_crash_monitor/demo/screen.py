@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os.path import relpath
+from pathlib import Path
 from typing import Any
 
+from rich.box import HORIZONTALS
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+
+from prefect_crash_monitor.render.text import shorten
+
+EVIDENCE_LENGTH = 150
+SHARES = {"flow run": 21, "cause found": 23, "evidence": 28}
+"""Of the width; on 80 columns the longest cause fits on a line."""
 
 
 class Screen:
@@ -29,16 +39,25 @@ class Screen:
     def notification(self, message: Mapping[str, Any]) -> None:
         """What arrived at the webhook."""
         text = escape(str(message.get("text", "")))
-        title = f"notification received: {escape(str(message.get('subject', '')))}"
+        title = f"received: {escape(str(message.get('subject', '')))}"
         self._results.print(Panel(text, title=title, title_align="left", border_style="yellow"))
 
     def made(self, made: Sequence[Mapping[str, str]]) -> None:
-        """Which runs crashed, and how."""
-        table = Table(title="Runs that crashed", title_justify="left")
-        table.add_column("way")
-        table.add_column("flow run")
+        """What the demo did to each run, and what the monitor found."""
+        table = Table(
+            title="What the demo did, and what the monitor found",
+            title_justify="left",
+            box=HORIZONTALS,
+            show_lines=True,
+        )
+        for column, share in SHARES.items():
+            table.add_column(column, ratio=share, overflow="fold")
         for run in made:
-            table.add_row(escape(run["way"]), run["flow_run_id"])
+            table.add_row(
+                f"[bold]{escape(run['way'])}[/]\n[dim]{escape(run['did'])}[/]",
+                f"[bold]{escape(run['cause'])}[/]\n{escape(run['title'])}",
+                escape(shorten(run["evidence"], EVIDENCE_LENGTH)),
+            )
         self._results.print(table)
 
     def numbers(self, count: Mapping[str, Any]) -> None:
@@ -50,12 +69,25 @@ class Screen:
             f"complete: {count['complete']}, {count['requests']} requests"
         )
 
-    def look_at(self, ui_url: str) -> None:
-        """Where the UI shows it."""
+    def begin(self) -> None:
+        """What is about to happen."""
+        self._progress.print(
+            "All of this really happens, in a temporary folder and on a Prefect server of its own; "
+            "it takes about three minutes."
+        )
+
+    def look_at(self, ui_url: str, run: str) -> None:
+        """Where the UI shows it, and how to ask for yourself."""
+        command = relpath(Path(sys.executable).with_name("crash-monitor"))
         self._results.print(
-            f"Look at it:\n  report      {ui_url}/artifacts/key/crash-report\n"
+            f"Look at it while the demo goes on:\n"
+            f"  report      {ui_url}/artifacts/key/crash-report\n"
             f"  crashes     {ui_url}/artifacts/key/crash-runs\n"
-            f"  events      {ui_url}/events\n  automations {ui_url}/automations"
+            f"  events      {ui_url}/events\n"
+            f"  automations {ui_url}/automations\n"
+            f"or ask for one of them:\n"
+            f"  PREFECT_API_URL={ui_url}/api {escape(command)} explain {run}",
+            soft_wrap=True,
         )
 
     def line(self, text: str) -> None:

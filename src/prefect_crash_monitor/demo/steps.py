@@ -17,7 +17,11 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.blocks import CrashPolicy
 from prefect_crash_monitor.demo.processes import DemoFailed, Sandbox
+from prefect_crash_monitor.demo.ways import HEALTHY, MISSING_FILE, WAYS
 from prefect_crash_monitor.events import INCIDENT_EVENTS
+from prefect_crash_monitor.explaining import explain_crashes
+from prefect_crash_monitor.model import Diagnosis, Window
+from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.policy import Rule, Scope, Severity
 from prefect_crash_monitor.windows import aligned
 
@@ -25,18 +29,18 @@ PATIENCE_SECONDS = 180.0
 """Of one step; on two cores each takes well below a minute."""
 
 POOL = "crash-monitor"
-RETRIED = "killed, retried"
-HEALTHY = "healthy"
-WAYS = ("killed", "exit code", "missing file", "terminated", "segmentation fault", RETRIED)
 ENDED = {"CRASHED", "COMPLETED", "FAILED", "CANCELLED"}
 SECOND = timedelta(seconds=1)
 RECEIVER = "crash-monitor-demo"
+REMIND_AFTER = 40 * SECOND
+"""Longer than the crashes take and are counted, so that the cycle after the first one reminds."""
 
 RULE = Rule(
     name="crash-storm",
     scope=Scope.EVERYTHING,
     crashes=3,
-    within=60 * SECOND,
+    # Long enough that the next cycle still finds it burning, on a machine several times slower.
+    within=90 * SECOND,
     quiet_for=10 * SECOND,
     severity=Severity.CRITICAL,
 )
@@ -46,6 +50,7 @@ POLICY: Mapping[str, Any] = {
     "settle": 6 * SECOND,
     "grace": 0 * SECOND,
     "cooldown": 10 * SECOND,
+    "remind_after": REMIND_AFTER,
     "silent_after": 60,  # the story itself makes the monitor wait
     "receiver": f"custom-webhook/{RECEIVER}",
     "rules": [RULE],
@@ -110,7 +115,7 @@ async def deploy_victims(api: Api, box: Sandbox) -> dict[str, str]:
     pull = {"prefect.deployments.steps.set_working_directory": {"directory": str(box.project)}}
     deployments = {}
     for way in (*WAYS, HEALTHY):
-        file = "no_such_file.py" if way == "missing file" else "victims.py"
+        file = "no_such_file.py" if way == MISSING_FILE else "victims.py"
         body = {
             "flow_id": flow,
             "name": way,
@@ -181,6 +186,14 @@ async def settle(since: datetime) -> datetime:
     pause = end + POLICY["settle"] + SECOND - datetime.now(UTC)
     await asyncio.sleep(max(pause.total_seconds(), 0))
     return end
+
+
+async def diagnoses(api: Api, window: Window) -> dict[str, Diagnosis]:
+    """Why runs crashed, by run: what the monitor finds, who is not told what was done to them."""
+    now, settle = datetime.now(UTC), POLICY["settle"]
+    crashes = (await observe(api, window, now=now, settle=settle)).crashes
+    explained = await explain_crashes(api, crashes, {}, settled_before=window.start)
+    return {crash.flow_run_id: explained.diagnoses[crash.state_id] for crash in crashes}
 
 
 async def incident_events(api: Api) -> list[Mapping[str, Any]]:

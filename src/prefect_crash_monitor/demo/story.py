@@ -6,8 +6,8 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -19,7 +19,8 @@ from prefect_crash_monitor.demo import steps
 from prefect_crash_monitor.demo.processes import Sandbox, background, sandbox
 from prefect_crash_monitor.demo.receiver import Receiver, receive
 from prefect_crash_monitor.demo.screen import Screen
-from prefect_crash_monitor.model import Kind
+from prefect_crash_monitor.demo.ways import HEALTHY, RETRIED, WAYS
+from prefect_crash_monitor.model import Diagnosis, Kind, Window
 from prefect_crash_monitor.project import write_project
 
 INTERRUPTED = 130
@@ -39,33 +40,54 @@ def run_demo(*, as_json: bool, look: Callable[[str], None] | None = None) -> int
     """Plays the demo; leaves no process and no file behind, however it ends.
 
     Stays up for a look at the UI where stdout is a terminal; `look` is called with the UI's URL
-    before the end.
+    instead.
 
     Raises:
         DemoFailed: a step did not do what it should.
     """
     screen = Screen(results=not as_json)
-    stays = sys.stdout.isatty() and not as_json
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with ExitStack() as stack:
-            box = stack.enter_context(sandbox())
-            receiver = stack.enter_context(receive(screen.notification))
-            own = {PREFECT_API_URL: box.api_url, PREFECT_HOME: box.folder / "prefect"}
-            stack.enter_context(temporary_settings(own))
-            stage = Stage(box, screen, receiver, stack)
+        with _stage(screen) as stage:
+            screen.begin()
             result = asyncio.run(_play(stage))
             if as_json:
                 sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
             if look is not None:
-                look(box.ui_url)
-            elif stays:
-                screen.line("The server stays up until Ctrl-C.")
-                signal.pause()
+                look(stage.box.ui_url)
+            elif sys.stdout.isatty() and not as_json:
+                _stay(stage)
     except KeyboardInterrupt:
         screen.line("Stopped; nothing is left behind.")
-        return 0 if stays else INTERRUPTED
+        return INTERRUPTED
     return 0
+
+
+@contextmanager
+def _stage(screen: Screen) -> Iterator[Stage]:
+    """An empty stage, cleared at the end; that takes seconds, which nobody can interrupt."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with ExitStack() as stack:
+            box = stack.enter_context(sandbox())
+            receiver = stack.enter_context(receive())
+            own = {PREFECT_API_URL: box.api_url, PREFECT_HOME: box.folder / "prefect"}
+            stack.enter_context(temporary_settings(own))
+            try:
+                yield Stage(box, screen, receiver, stack)
+            finally:
+                for number in before:
+                    signal.signal(number, signal.SIG_IGN)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stay(stage: Stage) -> None:
+    """Leaves the server up for a look, until it is enough."""
+    stage.screen.line(f"The server stays up until Ctrl-C: {stage.box.ui_url}")
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 async def _play(stage: Stage) -> dict[str, Any]:
@@ -93,19 +115,25 @@ async def _play(stage: Stage) -> dict[str, Any]:
 async def _crash_and_tell(api: Api, monitor: str, stage: Stage) -> dict[str, Any]:
     box, screen = stage.box, stage.screen
     since = datetime.now(UTC)
-    with screen.step(f"Flow runs crash in {len(steps.WAYS)} ways"):
-        made = await _crash(api, box)
-    screen.made(made)
-    with screen.step("The interval settles; the monitor counts and judges"):
+    with screen.step(f"Flow runs crash in {len(WAYS)} ways"):
+        runs = await _crash(api, box)
+    with screen.step("The deployed monitor counts them, explains them, and tells of them once"):
         until = await steps.settle(datetime.now(UTC))
         await steps.cycle(api, monitor, box)
         await _until_told(api, Kind.OPENED, stage)
+    made = _explained(runs, await steps.diagnoses(api, Window(since, until)))
+    screen.made(made)
+    _show_news(stage)
+    screen.look_at(box.ui_url, made[0]["flow_run_id"])
     opened = steps.incidents(box)
-    with screen.step("Quiet again: the all-clear (compressed, about a minute)"):
+    with screen.step("It is still open: a reminder (after 40 s; hours, where time is real)"):
+        await _until_reminded(api, monitor, stage, opened[0])
+    _show_news(stage)
+    with screen.step("Nothing more crashes: the all-clear (after about a minute)"):
         await _until_resolved(api, monitor, stage)
+    _show_news(stage)
     count = steps.count(box, since, until)
     screen.numbers(count)
-    screen.look_at(box.ui_url)
     return {
         "ui": box.ui_url,
         "made": made,
@@ -115,16 +143,39 @@ async def _crash_and_tell(api: Api, monitor: str, stage: Stage) -> dict[str, Any
     }
 
 
-async def _crash(api: Api, box: Sandbox) -> list[dict[str, str]]:
-    """Runs every victim to its end, and the retried one to its second."""
+def _explained(runs: Mapping[str, str], diagnoses: Mapping[str, Diagnosis]) -> list[dict[str, str]]:
+    """What was done to each run, beside what the monitor found; nothing where it found no crash."""
+    nothing = Diagnosis(cause="", confidence="", fingerprint="")
+    found = {way: diagnoses.get(run, nothing) for way, run in runs.items()}
+    return [
+        {
+            "flow_run_id": run,
+            "way": way,
+            "did": WAYS[way],
+            "cause": found[way].cause,
+            "title": found[way].title,
+            "evidence": found[way].evidence,
+        }
+        for way, run in runs.items()
+    ]
+
+
+def _show_news(stage: Stage) -> None:
+    """Prints what arrived at the webhook since it was last asked for."""
+    for message in stage.receiver.news():
+        stage.screen.notification(message)
+
+
+async def _crash(api: Api, box: Sandbox) -> dict[str, str]:
+    """Runs every victim to its end, and the retried one to its second; crashed runs by way."""
     deployments = await steps.deploy_victims(api, box)
     runs = {way: await steps.run_deployment(api, id_) for way, id_ in deployments.items()}
-    retried = runs[steps.RETRIED]
+    retried = runs[RETRIED]
     await steps.until_ended(api, [retried], "the run that is retried", box)
     await steps.wait_for(lambda: steps.is_let_go(api, retried), "the worker to let it go", box)
     await steps.retry(api, retried)
     await steps.until_ended(api, list(runs.values()), "the crashing runs", box)
-    return [{"flow_run_id": run, "way": way} for way, run in runs.items() if way != steps.HEALTHY]
+    return {way: run for way, run in runs.items() if way != HEALTHY}
 
 
 async def _until_told(api: Api, kind: Kind, stage: Stage) -> None:
@@ -135,6 +186,17 @@ async def _until_told(api: Api, kind: Kind, stage: Stage) -> None:
         return any(message["kind"] == kind for message in told)
 
     await steps.wait_for(arrived, f"the notification that an incident is {kind}", stage.box)
+
+
+async def _until_reminded(
+    api: Api, monitor: str, stage: Stage, incident: Mapping[str, Any]
+) -> None:
+    """Lets the monitor find that it still burns; it did already where the machine is slow."""
+    if not incident["reminders"]:
+        due = datetime.fromisoformat(incident["opened_at"]) + steps.REMIND_AFTER
+        await steps.settle(due - steps.SECOND)
+        await steps.cycle(api, monitor, stage.box)
+    await _until_told(api, Kind.REMINDED, stage)
 
 
 async def _until_resolved(api: Api, monitor: str, stage: Stage) -> None:

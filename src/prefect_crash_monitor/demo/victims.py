@@ -14,12 +14,12 @@ from prefect.runtime import flow_run
 def victim(way: str) -> str:
     """Dies in the way asked for; a retried one lives on at its second attempt."""
     attempted = Path(f"{flow_run.id}.attempted")
-    if way == "killed, retried" and attempted.exists():
+    if way == "exited then retried" and attempted.exists():
         return "recovered"
     attempted.touch()
     sys.stdout.flush()
     match way:
-        case "killed" | "killed, retried":  # as by the kernel, out of memory
+        case "killed":  # as by the kernel, out of memory
             os.kill(os.getpid(), signal.SIGKILL)
         case "terminated":  # as by an orchestrator that stops the container
             os.kill(os.getpid(), signal.SIGTERM)
@@ -27,4 +27,6 @@ def victim(way: str) -> str:
             ctypes.string_at(0)
         case "exit code":  # as by a library that gives up
             os._exit(3)
+        case "exited then retried":  # as by a script whose source is not ready yet
+            sys.exit("the source is not ready")
     return "healthy"
