@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.cases.bundles import LABELS, recorded
 
@@ -102,7 +102,6 @@ def test_what_is_no_bundle_gets_an_answer(value):
     assert answered(value)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.sampled_from(sorted(LABELS)), st.data())
 def test_a_damaged_recording_gets_an_answer(name, data):
     """One value anywhere in it replaced, or a list cut off, several times."""

@@ -97,7 +97,7 @@ def episode(transition: Transition) -> tuple[str, int]:
     return transition.incident.id, transition.incident.episode
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shops(), cycles)
 def test_every_crash_is_counted_once(shop, when):
     """However the cycles fall, and wherever they are killed."""
@@ -108,7 +108,7 @@ def test_every_crash_is_counted_once(shop, when):
     assert counted == Counter(one.state_id for one in shop.crashes)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shops(), cycles)
 def test_every_incident_is_told_once_and_ends_with_an_all_clear(shop, when):
     """One opening and one all-clear each, in that order, whatever was killed in between."""
@@ -122,7 +122,7 @@ def test_every_incident_is_told_once_and_ends_with_an_all_clear(shop, when):
     assert all(t.at <= ends[episode(t)] for t in told)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shops(), cycles)
 def test_no_incident_is_open_that_was_not_told(shop, when):
     """What the ledger knows has been told of, up to the reminder it speaks of."""
@@ -133,7 +133,7 @@ def test_no_incident_is_open_that_was_not_told(shop, when):
         assert (incident.id, incident.episode, Kind.OPENED) in told
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shops(), cycles)
 def test_never_twice_within_the_cooldown(shop, when):
     """Automations would swallow it."""
@@ -148,7 +148,7 @@ def test_never_twice_within_the_cooldown(shop, when):
         assert all(gap >= POLICY.cooldown for gap in gaps)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(shops(), cycles)
 def test_how_the_cycles_fall_does_not_matter(shop, when):
     """One that catches up on all decides the same as one that was always there.
@@ -166,7 +166,7 @@ def test_how_the_cycles_fall_does_not_matter(shop, when):
     assert changes(other) == changes(steady)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shops(), st.integers(0, SPAN), st.integers(5, 120))
 def test_a_silence_eats_no_incident_for_good(shop, since, length):
     """What burns at the end of a silence, and is open without it, is open then as well."""
