@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +31,7 @@ from prefect_crash_monitor.ledger import (
     vanished,
 )
 from prefect_crash_monitor.model import Diagnosis, Fate, Incident, IntervalRecord, Window
-from prefect_crash_monitor.store import KEPT, LEDGER_TYPE, LedgerStore
+from prefect_crash_monitor.store import KEPT, LEDGER_TYPE, LedgerStore, packed, unpacked
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -272,3 +273,16 @@ async def test_few_are_kept_and_the_latest_watermark_wins(world):
     assert read.watermark == NOON + 4 * MINUTE
     assert len(stored) == KEPT + 1
     assert all(artifact["key"] is None for artifact in stored)  # not among the user's artifacts
+
+
+def test_a_long_ledger_is_compressed_and_read_again():
+    """A storm's events are alike; Prefect Cloud takes 5 MiB."""
+    text = json.dumps(
+        [{"text": "Process exited with status code: -9", "n": n} for n in range(9999)]
+    )
+
+    assert len(packed(text)) < len(text) / 5
+    assert unpacked(packed(text)) == text
+    assert packed("{}") == unpacked("{}") == "{}"
+    with pytest.raises((ValueError, zlib.error)):
+        unpacked(packed(text)[:-100])

@@ -379,7 +379,7 @@ def test_old_days_go(monkeypatch):
 
 def test_the_tallies_are_written_down():
     """And a ledger of before there were any is read."""
-    known = replace(counted(3, 20), through=NOON)
+    known = replace(counted(3, 20), began=NOON)
     stored = memory.to_json(known)
 
     assert memory.from_json(stored) == known

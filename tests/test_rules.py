@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 
 import pytest
 from pydantic import ValidationError
-from tests.support.simulator import MINUTE, Shop, Simulator, crash, numbered
+from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
 
 from prefect_crash_monitor.conditions import CONDITIONS
 from prefect_crash_monitor.explain.causes import CAUSES
 from prefect_crash_monitor.matching import FIELDS, MatchedField
-from prefect_crash_monitor.memory import Memory, from_json, to_json
+from prefect_crash_monitor.memory import (
+    HITS_KEPT,
+    Beyond,
+    Memory,
+    Streaked,
+    advance,
+    from_json,
+    to_json,
+)
 from prefect_crash_monitor.model import Reason
 from prefect_crash_monitor.outages import OUTAGES
 from prefect_crash_monitor.policy import Policy, Rule, Scope
 from prefect_crash_monitor.rule import DEFAULT_RULES, RuleKind
+from prefect_crash_monitor.silences import Silence
 
 DAY = 24 * 60
 LOOP = Rule(name="loop", kind=RuleKind.CONSECUTIVE, crashes=3, within=timedelta(days=7))
@@ -294,3 +304,140 @@ def test_kinds_of_another_version_of_fingerprints_are_learnt_anew():
     assert from_json(stored) == monitor.ledger.memory
     assert (again.seen, again.began) == ({}, None)
     assert from_json(to_json(Memory())) == Memory()
+
+
+# ---- what a review found
+
+
+def healed(crashes, *numbers):
+    """Those that got going again a minute later."""
+    chosen = [crashes[number] for number in numbers]
+    return {one.state_id: (one.at - NOON) / MINUTE + 1 for one in chosen}
+
+
+def test_crashes_that_heal_do_not_hide_a_completed_run():
+    """Crash, crash, success, crash, and two that retries heal: never three in a row."""
+    crashes = numbered(crash(m) for m in (2, DAY + 2, 2 * DAY + 2, 2 * DAY + 3, 2 * DAY + 4))
+    shop = Shop(
+        crashes=crashes, completed=[("etl/daily", DAY + 60)], recovered=healed(crashes, 3, 4)
+    )
+    graced = Policy(rules=[LOOP], grace=5 * MINUTE)
+
+    assert Simulator(shop, graced).play(every(5, 3 * DAY)) == []
+
+
+def test_catching_up_a_streak_begins_after_the_completed_run():
+    """All read at once: two crashes, a success, three crashes."""
+    shop = Shop(
+        crashes=numbered(crash(m) for m in (10, 20, 40, 50, 60)), completed=[("etl/daily", 30)]
+    )
+
+    assert Simulator(shop, policy(LOOP)).play([1, 91]) == [(91, "opened", "loop etl/daily", 3)]
+
+
+def test_a_silenced_deployment_neither_hides_nor_makes_an_outage():
+    """Its crashes do not count towards one, and do not keep others' from counting."""
+    noisy = [(m + 0.7, "noisy/one", "unknown") for m in range(2, 12)]
+    shop = outage_of(*API_DOWN[:3], *noisy)
+    whole = {"since": NOON, "until": NOON + timedelta(hours=2), "reason": "r"}
+    shop.silences = [Silence(id="s", matcher={"deployment": "noisy/*"}, **whole)]
+    silent = outage_of(*API_DOWN[:3], (4, "d/d", "process-exit-general-error"))
+    silent.silences = [Silence(id="s", matcher={"deployment": "[abc]/*"}, **whole)]
+
+    assert [item[2] for item in Simulator(shop, policy(OUTAGE)).play(every(5, 20))] == [
+        "outage an outage of the Prefect API or its database"
+    ]
+    assert Simulator(silent, policy(OUTAGE)).play(every(5, 20)) == []
+
+
+def test_a_loop_is_told_when_the_silence_over_it_ends():
+    """Though nothing crashes then: it is still in its loop."""
+    third = 2 * DAY
+    silence = Silence(
+        id="s",
+        matcher={"deployment": "etl/*"},
+        since=NOON + third * MINUTE,
+        until=NOON + (third + 120) * MINUTE,
+        reason="maintenance",
+    )
+    shop = Shop(crashes=daily_crashes(0, 1, 2), silences=[silence])
+
+    told = Simulator(shop, policy(LOOP)).play(every(60, 3 * DAY))
+
+    assert opened_and_resolved(told) == [(third + 121, "opened", "loop etl/daily", 3)]
+
+
+def test_a_loop_resolves_though_its_streak_is_forgotten():
+    """The ledger was rebuilt from events, or the rule asks for more now."""
+    shop = Shop(crashes=daily_crashes(0, 1, 2), completed=[("etl/daily", 3 * DAY + 30)])
+    monitor = Simulator(shop, policy(LOOP))
+    monitor.play(every(60, 3 * DAY))
+    monitor.ledger = replace(monitor.ledger, memory=Memory())
+    monitor.policy = policy(LOOP.model_copy(update={"crashes": 5}))
+
+    told = monitor.play(3 * DAY + minute for minute in every(60, DAY))
+
+    assert [(item[0], item[1]) for item in told] == [(3 * DAY + 61, "resolved")]
+
+
+def test_a_loop_without_a_new_crash_is_reminded_of_once():
+    """It may have been paused on purpose."""
+    monitor = Simulator(Shop(crashes=daily_crashes(0, 1, 2)), policy(LOOP))
+
+    kinds = [item[1] for item in monitor.play(every(60, 12 * DAY))]
+
+    assert kinds == ["opened", "reminded", "resolved"]
+
+
+def test_after_an_absence_the_first_reminder_waits():
+    """What is told of now for the first time is not reminded of in the same breath."""
+    shop = Shop(crashes=numbered(crash(m) for m in range(5, 360, 5)))
+    counting = Policy(rules=[CRASHES], grace=timedelta(0), remind_after=timedelta(hours=1))
+
+    told = Simulator(shop, counting).play([1, 361])
+
+    assert [item[1] for item in told] == ["opened"]
+
+
+def test_symptoms_before_the_first_sign_belong_to_the_outage():
+    """The processes died a minute before one could say why."""
+    deaths = [(1 + i / 20, f"p/{i % 3}", "process-exit-general-error") for i in range(12)]
+    storm = Rule(name="storm", scope=Scope.EVERYTHING, crashes=10, within=15 * MINUTE)
+
+    told = Simulator(outage_of(*deaths, *API_DOWN[:3]), policy(OUTAGE, storm)).play(every(5, 20))
+
+    assert [item[2:] for item in told] == [
+        ("outage an outage of the Prefect API or its database", 15)
+    ]
+
+
+def test_a_crash_event_that_comes_late_joins_its_streak():
+    """Within the horizon in which late events are read."""
+    crashes = daily_crashes(0, 1, 2)
+    shop = Shop(crashes=crashes[:2])
+    monitor = Simulator(shop, policy(LOOP))
+    monitor.play(every(5, 2 * DAY + 15))
+    shop.crashes = crashes
+
+    told = monitor.play([2 * DAY + 16])
+
+    assert [item[1:] for item in told] == [("opened", "loop etl/daily", 3)]
+
+
+def test_kinds_have_defaults_of_their_own():
+    """Three within an hour would never be met by a daily deployment, or by one new crash."""
+    new, loop = Rule(name="n", kind="new-cause"), Rule(name="l", kind=RuleKind.CONSECUTIVE)
+
+    assert (new.crashes, new.within, new.scope) == (1, timedelta(days=1), Scope.EVERYTHING)
+    assert (loop.crashes, loop.within) == (3, timedelta(days=7))
+    assert Rule(name="l", kind="consecutive", within=timedelta(days=2)).within.days == 2
+
+
+def test_the_latest_streaks_are_remembered_within_bounds():
+    """A ledger has no room for all that may ever crash."""
+    crashes = numbered(crash(m / 100, f"f/{m}") for m in range(7_000))
+    known = advance(Beyond(), crashes, [LOOP], {}, {}, NOON + timedelta(hours=2)).memory
+
+    assert len(known.streaks) == HITS_KEPT
+    assert Streaked("loop", "f/6999") in known.streaks
+    assert Streaked("loop", "f/0") not in known.streaks

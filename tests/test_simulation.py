@@ -148,6 +148,21 @@ def test_never_twice_within_the_cooldown(shop, when):
         assert all(gap >= POLICY.cooldown for gap in gaps)
 
 
+@settings(max_examples=60)
+@given(shops(), cycles)
+def test_a_loop_that_is_told_is_one(shop, when):
+    """So many crashes from its first one on, before any run of the deployment completed."""
+    for transition in played(shop, when).told:
+        incident = transition.incident
+        if incident.rule != LOOP.name or transition.kind is not Kind.OPENED:
+            continue
+        ends = [NOON + m * MINUTE for name, m in shop.completed if name == incident.group]
+        end = min((at for at in ends if at > incident.first_crash_at), default=None)
+        times = [one.at for one in shop.crashes if one.deployment == incident.group]
+        row = [at for at in times if at >= incident.first_crash_at and (not end or at < end)]
+        assert len(row) >= LOOP.crashes
+
+
 @settings(max_examples=20)
 @given(shops(), cycles)
 def test_how_the_cycles_fall_does_not_matter(shop, when):

@@ -8,7 +8,7 @@ only numbered.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from prefect_crash_monitor.count import is_own
@@ -35,16 +35,16 @@ class Beside:
     """The failed runs of a window."""
 
     failed: int = 0
-    """All that the server counts."""
+    """All that the server counts, without the monitor's own among those looked at."""
     looked_at: int = 0
-    """The latest of them, without the monitor's own."""
+    """The latest of them."""
     told: tuple[Failures, ...] = ()
     """By cause, the most frequent first."""
 
 
 def beside(
     failed: int,
-    latest: Iterable[Crash],
+    latest: Sequence[Crash],
     logs: Mapping[str, Logs | None],
     own_deployments: Collection[str] = (),
 ) -> Beside:
@@ -64,4 +64,5 @@ def beside(
         )
         for _, found in sorted(causes.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
-    return Beside(failed=failed, looked_at=len(looked_at), told=tuple(told))
+    own = len(latest) - len(looked_at)
+    return Beside(failed=failed - own, looked_at=len(looked_at), told=tuple(told))

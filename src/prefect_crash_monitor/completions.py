@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,8 @@ ROUNDS = 3
 """Requests for each kind of group: a busy deployment may fill a page, so that the others need
 another one. What is not found out is left open; no streak is told of on a guess."""
 
-ASKED = 500
-"""Groups asked for at once; a streak beyond them waits for a later cycle."""
+ASKED_AT_ONCE = 500
+"""Groups in one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,34 @@ async def latest_completions(
 ) -> dict[Runs, datetime | None]:
     """The end of the latest completed run of each group, None where none completed since.
 
-    A group of which it cannot be told is left out. One request for each kind of group, up to
-    `ROUNDS`; none where nothing is asked.
+    A group of which it cannot be told is left out. One request for each kind of group
+    and 500 of them, up to `ROUNDS` times; none where nothing is asked.
     """
     since: dict[RunsOf, dict[str, datetime]] = defaultdict(dict)
-    for runs, begun in sorted(questions.items(), key=lambda item: item[1])[-ASKED:]:
-        since[runs.of][runs.id] = begun
+    for runs, begun in questions.items():
+        if is_id(runs.id):
+            since[runs.of][runs.id] = begun
     found: dict[Runs, datetime | None] = {}
     for of, begins in since.items():
-        answers = await _ask(api, QUERIES[of], begins)
-        found |= {Runs(of, id_): ended for id_, ended in answers.items()}
+        for part in _parts(begins):
+            answers = await _ask(api, QUERIES[of], part)
+            found |= {Runs(of, id_): ended for id_, ended in answers.items()}
     return found
+
+
+def is_id(text: str) -> bool:
+    """Whether Prefect takes it as an id; events, which anyone may send, may hold anything."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parts(begins: Mapping[str, datetime]) -> Iterator[dict[str, datetime]]:
+    items = sorted(begins.items())
+    for at in range(0, len(items), ASKED_AT_ONCE):
+        yield dict(items[at : at + ASKED_AT_ONCE])
 
 
 async def _ask(

@@ -7,7 +7,7 @@ answers where its latest stretch begins and until when it keeps holding if nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -69,6 +69,8 @@ class Condition:
 
     burning: Callable[[Rule, Key, Sequence[Crash], Case], Burning | None]
     groups: Callable[[Rule, Sequence[Crash], Case], Mapping[str, list[Crash]]]
+    by_its_latest: bool = False
+    """Whether the latest crash alone must be free for an incident to open, not all that count."""
     each_kind_alone: bool = False
     """Whether crashes of one fingerprint are an incident of their own."""
     telling: Callable[[Crash, Case], bool] = lambda _crash, _case: True
@@ -100,6 +102,8 @@ def _consecutive(rule: Rule, key: Key, _crashes: Sequence[Crash], case: Case) ->
     streak = case.beyond.memory.streaks.get(Streaked(key.rule, key.group))
     if streak is None or len(streak.hits) < rule.crashes:
         return None
+    if streak.held_until is not None and case.as_of < streak.held_until:
+        return None
     if streak.runs not in case.beyond.completed:
         return None
     times = [hit.at for hit in streak.hits]
@@ -123,7 +127,15 @@ def _outage(rule: Rule, _key: Key, crashes: Sequence[Crash], case: Case) -> Burn
     roots = [crash for crash in crashes if is_root(crash, case.diagnoses)]
     if len({crash.deployment or crash.flow for crash in roots}) < 2:
         return None
-    return _enough(rule, [crash.at for crash in roots])
+    met = _enough(rule, [crash.at for crash in roots])
+    # Its symptoms may come first.
+    symptoms = [crash.at for crash in crashes if met and abs(crash.at - met.first) <= rule.within]
+    return replace(met, first=min(met.first, *symptoms)) if met else None
+
+
+def awaits_completion(rule: Rule) -> bool:
+    """Whether the rule's incidents end with a completed run."""
+    return rule.kind is RuleKind.CONSECUTIVE
 
 
 def _rate(rule: Rule, key: Key, crashes: Sequence[Crash], case: Case) -> Burning | None:
@@ -151,13 +163,23 @@ def _groups(rule: Rule, crashes: Sequence[Crash], _case: Case) -> Mapping[str, l
     return by_group(crashes, rule)
 
 
+def _streaks(rule: Rule, crashes: Sequence[Crash], case: Case) -> Mapping[str, list[Crash]]:
+    """The groups that crashed lately, and those that were held back by a silence."""
+    held = {
+        whose.group: list[Crash]()
+        for whose, streak in case.beyond.memory.streaks.items()
+        if whose.rule == rule.name and streak.held_until is not None
+    }
+    return {**held, **by_group(crashes, rule)}
+
+
 def _outages(rule: Rule, crashes: Sequence[Crash], case: Case) -> Mapping[str, list[Crash]]:
     return outages(crashes, case.diagnoses, rule.within)
 
 
 CONDITIONS: Mapping[RuleKind, Condition] = {
     RuleKind.COUNT: Condition(burning=_count, groups=_groups, each_kind_alone=True),
-    RuleKind.CONSECUTIVE: Condition(burning=_consecutive, groups=_groups),
+    RuleKind.CONSECUTIVE: Condition(burning=_consecutive, groups=_streaks, by_its_latest=True),
     RuleKind.NEW_CAUSE: Condition(burning=_new_cause, groups=_groups, each_kind_alone=True),
     RuleKind.OUTAGE: Condition(
         burning=_outage,

@@ -7,9 +7,9 @@ after that, the next one sends, under the same ids. So nothing is counted or tol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor import metric
@@ -31,6 +31,7 @@ from prefect_crash_monitor.publish import (
     send,
     send_undelivered,
 )
+from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.registering import register_if_changed
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
@@ -42,6 +43,10 @@ from prefect_crash_monitor.store import LedgerStore
 from prefect_crash_monitor.telling import events_to_tell
 from prefect_crash_monitor.watching import watch
 from prefect_crash_monitor.windows import Due, due
+
+RESENT_FOR = timedelta(hours=1)
+"""How long an event is sent again that Prefect does not keep: a server that restarts again and
+again loses more than once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     policy, store = settings.policy, LedgerStore(api, settings.name)
     ledger = _with_own_deployment(await store.read(now), place.deployment_id)
     plan = due(ledger.watermark, now, policy)
-    await send_undelivered(api, ledger.outbox)
+    again = await send_undelivered(api, ledger.outbox)
     if not plan.windows:
         return await _already_counted(api, ledger, settings, now)
     await free_stranded(api, place, ledger.own_deployments, policy, now)
@@ -106,7 +111,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     # again, perhaps otherwise, and the next one sends what is missing.
     outbox = tuple(event.body() for event in events)
     told = told_now(outbox, settings.lasting, monitor=settings.name, now=now)
-    await store.write(_watching(replace(after, outbox=outbox), told, now))
+    await store.write(_watching(replace(after, outbox=(*_of_late(again, now), *outbox)), told, now))
     await send(api, events)
     metric.add_crashes(seen.new)
     if registered.error is not None:
@@ -125,6 +130,11 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
         judgement=Judgement(incidents=ledger.incidents),
         notices=(*settings.notices, notice),
     )
+
+
+def _of_late(resent: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
+    """What was sent again is looked for once more, for an hour."""
+    return [event for event in resent if now - moment(event["occurred"]) < RESENT_FOR]
 
 
 def _watching(ledger: Ledger, told: Sequence[Delivery], now: datetime) -> Ledger:

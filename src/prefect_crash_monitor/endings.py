@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.completions import QUERIES
+from prefect_crash_monitor.completions import QUERIES, is_id
 from prefect_crash_monitor.flow_runs import side_by_side, within
 from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Window
@@ -30,7 +30,8 @@ async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
     """
     whole: dict[Runs, list[datetime]] = defaultdict(list)
     for ending in wanted.days:
-        whole[ending.runs].append(ending.since)
+        if is_id(ending.runs.id):
+            whole[ending.runs].append(ending.since)
 
     async def in_window(ending: Ending) -> tuple[Ending, int]:
         return ending, await _count(api, ending)
@@ -38,7 +39,7 @@ async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
     async def by_day(runs: Runs) -> dict[Ending, int]:
         return await _history(api, runs, whole[runs])
 
-    found = dict(await side_by_side(in_window, wanted.windows))
+    found = dict(await side_by_side(in_window, [e for e in wanted.windows if is_id(e.runs.id)]))
     for days in await side_by_side(by_day, whole):
         found |= {ending: number for ending, number in days.items() if ending in wanted.days}
     return found

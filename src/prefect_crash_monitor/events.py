@@ -94,14 +94,7 @@ def incident_event(
     incident = transition.incident
     notify = {NOTIFY_LABEL: "alone" if alone else "digest"}
     return OutgoingEvent(
-        id=event_id(
-            monitor,
-            incident.id,
-            str(incident.episode),
-            incident.opened_at.isoformat(),
-            transition.kind,
-            str(incident.reminders),
-        ),
+        id=_id_of(transition, monitor),
         event=INCIDENT_EVENTS[transition.kind],
         occurred=now,
         resource=incident_labels(incident, monitor=monitor) | notify,
@@ -113,6 +106,18 @@ def incident_event(
             "incident": incident_json(incident),
             "state": incident_state(incident),
         },
+    )
+
+
+def _id_of(transition: Transition, monitor: str) -> str:
+    incident = transition.incident
+    return event_id(
+        monitor,
+        incident.id,
+        str(incident.episode),
+        incident.opened_at.isoformat(),
+        transition.kind,
+        str(incident.reminders),
     )
 
 
@@ -129,11 +134,9 @@ def digest_event(
 
     `to` is the field of the policy that names who is told.
 
-    Its id is that of the first interval in which one was decided: two cycles at once that see the
-    same tell it once.
+    Its id is made of theirs: two cycles at once that decide the same tell it once.
     """
-    first = min(transition.at for transition in transitions).isoformat()
-    id_ = event_id(monitor, DIGEST, to, first)
+    id_ = event_id(monitor, DIGEST, to, *sorted(_id_of(t, monitor) for t in transitions))
     return OutgoingEvent(
         id=id_,
         event=DIGEST,

@@ -7,14 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from prefect_crash_monitor.conditions import CONDITIONS, Burning, Case, Key
-from prefect_crash_monitor.memory import Hit, Streaked
-from prefect_crash_monitor.model import Crash, Incident, Reason
+from prefect_crash_monitor.conditions import CONDITIONS, Case, Key, awaits_completion
+from prefect_crash_monitor.memory import Streaked, awaited_by
+from prefect_crash_monitor.model import NAMES_KEPT, Crash, Incident, Reason
 from prefect_crash_monitor.redact import redact
-from prefect_crash_monitor.rule import Rule, RuleKind
-
-NAMES_KEPT = 100
-"""Deployments and pools that an incident lists; the most affected ones."""
+from prefect_crash_monitor.rule import Rule
 
 SAMPLE_LENGTH = 500
 
@@ -51,23 +48,25 @@ def open_incident(
         burning_until=burning.until,
         crashes=0,
     )
-    earlier = _earlier(key, fresh, burning, case)
-    begun = replace(
+    begun = _with_streak(blank, key, fresh, case) if awaits_completion(rule) else blank
+    return feed(begun, fresh, rule, key, case)
+
+
+def _with_streak(blank: Incident, key: Key, crashes: Sequence[Crash], case: Case) -> Incident:
+    """With the crashes of its streak that lie too far back to be among those read."""
+    streak = case.beyond.memory.streaks[Streaked(key.rule, key.group)]
+    read = {crash.mark for crash in crashes}
+    hits = [hit for hit in streak.hits if hit.at >= blank.first_crash_at]
+    earlier = [hit for hit in hits if hit.mark not in read]
+    return replace(
         blank,
+        runs_of=str(streak.runs.of),
+        runs_id=streak.runs.id,
         crashes=len(earlier),
         deployments=_added({}, (hit.where for hit in earlier)),
         work_pools=_added({}, (hit.work_pool for hit in earlier if hit.work_pool)),
         causes=_added({}, (hit.cause for hit in earlier if hit.cause)),
     )
-    return feed(begun, fresh, rule, key, case)
-
-
-def _earlier(key: Key, crashes: Sequence[Crash], burning: Burning, case: Case) -> list[Hit]:
-    """The crashes of a streak that lie too far back to be among those read."""
-    streak = case.beyond.memory.streaks.get(Streaked(key.rule, key.group))
-    read = {crash.mark for crash in crashes}
-    hits = streak.hits if streak else ()
-    return [hit for hit in hits if hit.at >= burning.first and hit.mark not in read]
 
 
 def feed(
@@ -137,7 +136,7 @@ def closing_reason(incident: Incident, rule: Rule | None, case: Case) -> Reason:
     """Whether an open incident is over, and why or why not."""
     if rule is None:
         return Reason.RULE_REMOVED
-    if rule.kind is RuleKind.CONSECUTIVE and _completed_since(incident, rule, case):
+    if awaits_completion(rule) and _completed_since(incident, rule, case):
         return Reason.RUN_COMPLETED
     if incident.opened_at < case.as_of and incident.burning_until + rule.quiet_for <= case.as_of:
         return Reason.QUIET_PERIOD_OVER
@@ -148,8 +147,8 @@ def closing_reason(incident: Incident, rule: Rule | None, case: Case) -> Reason:
 
 def _completed_since(incident: Incident, rule: Rule, case: Case) -> bool:
     """Whether a run completed after it began, with too few crashes since."""
-    whose = Streaked(incident.rule, incident.group)
-    ended = case.beyond.broken.get(whose)
-    streak = case.beyond.memory.streaks.get(whose)
+    runs = awaited_by(incident)
+    ended = case.beyond.completed.get(runs) if runs else None
+    streak = case.beyond.memory.streaks.get(Streaked(incident.rule, incident.group))
     left = len(streak.hits) if streak else 0
     return ended is not None and ended > incident.first_crash_at and left < rule.crashes

@@ -8,7 +8,7 @@ clock.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -62,7 +62,7 @@ def judge(
     policy: Policy,
     as_of: datetime,
     diagnoses: Mapping[str, Diagnosis] = MappingProxyType({}),
-    silenced: Collection[str] = frozenset(),
+    silenced: Mapping[str, Silence] = MappingProxyType({}),
     beyond: Beyond | None = None,
 ) -> Judgement:
     """What is open at the end of an interval.
@@ -75,7 +75,7 @@ def judge(
     """
     standing = standing_crashes(crashes, outcomes, policy.grace, as_of)
     through = as_of - policy.grace
-    now_known = advance(beyond or Beyond(), standing, policy.rules, diagnoses, through, as_of)
+    now_known = advance(beyond or Beyond(), standing, policy.rules, diagnoses, silenced, as_of)
     judged = Window(through - policy.interval, through)
     now_known = with_tallies(now_known, standing, policy.rules, diagnoses, judged)
     case = Case(policy=policy, as_of=as_of, diagnoses=diagnoses, beyond=now_known)
@@ -124,22 +124,25 @@ class _Court:
         return claims | self._take(rule, mixed, rest, self._free(rest))
 
     def _take_group(self, rule: Rule, key: Key, members: Sequence[Crash]) -> set[str]:
-        """Judges a group as a whole; it opens nothing where its latest crash is not free."""
-        free = members if self._free(members[-1:]) else []
-        return self._take(rule, key, members, free)
+        """Judges a group as a whole."""
+        if not CONDITIONS[rule.kind].by_its_latest:
+            return self._take(rule, key, members, self._free(members))
+        if members and not self._free(members[-1:]):
+            return self._take(rule, key, members, None)
+        return self._take(rule, key, members, members)
 
     def _take(
-        self, rule: Rule, key: Key, crashes: Sequence[Crash], free: Sequence[Crash]
+        self, rule: Rule, key: Key, crashes: Sequence[Crash], free: Sequence[Crash] | None
     ) -> set[str]:
         """Feeds the open incident, or opens one where the free crashes meet the rule.
 
-        Returns the state ids that the incident has counted in.
+        None may open nothing. Returns the state ids that the incident has counted in.
         """
         id_, case = incident_id(*key), self._case
         before = self.known.get(id_)
         if before and before.is_open:
             self.known[id_] = feed(before, crashes, rule, key, case)
-        elif free and (opened := open_incident(rule, key, free, before, case)):
+        elif free is not None and (opened := open_incident(rule, key, free, before, case)):
             self.known[id_] = opened
             self.opened.append(_told(Kind.OPENED, opened, Reason.THRESHOLD_CROSSED, case.as_of))
         return {c.state_id for c in crashes if _counted_in(c, self.known.get(id_))}
@@ -174,7 +177,8 @@ def remind(
     """The judgement with the reminders that are due, to be asked once a cycle.
 
     Gaps double from `policy.remind_after` up to `policy.remind_at_most`. An incident that only
-    waits for its quiet period is not reminded of.
+    waits for its quiet period is not reminded of, and one that waits for a completed run only
+    once, if nothing crashes any more: it may have been paused on purpose.
     """
     incidents, reminders = [], []
     for incident in judgement.incidents:
@@ -198,10 +202,16 @@ def reminder_reason(
         return Reason.SILENCED
     if incident.burning_until <= as_of - policy.grace:
         return Reason.WAITING_FOR_QUIET
+    if incident.runs_id and incident.reminders and incident.last_crash_at <= _last_told(incident):
+        return Reason.NOTHING_NEW
     doublings = min(incident.reminders, 30)  # the cap is reached long before
     gap = min(policy.remind_after * 2**doublings, policy.remind_at_most)
-    due_at = (incident.told_at or incident.opened_at) + gap
+    due_at = _last_told(incident) + gap
     return Reason.REMINDER_DUE if due_at <= as_of else Reason.STILL_BURNING
+
+
+def _last_told(incident: Incident) -> datetime:
+    return incident.told_at or incident.opened_at
 
 
 def _by_fingerprint(

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from prefect_crash_monitor import tallies
+from prefect_crash_monitor.acquaintance import Acquaintance, acquainted
 from prefect_crash_monitor.fingerprint import VERSION
 from prefect_crash_monitor.matching import matches
-from prefect_crash_monitor.model import Crash, Diagnosis
+from prefect_crash_monitor.model import Crash, Diagnosis, Incident
 from prefect_crash_monitor.policy import Rule
 from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.rule import RuleKind, Scope
+from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.standing import groups_of
 from prefect_crash_monitor.tallies import Tallies
 from prefect_crash_monitor.windows import EPOCH
 
-STREAKS_KEPT = 2_000
-"""Streaks remembered, the latest; at 150 bytes a crash the ledger stays below 1 MB."""
-
-CAUSES_KEPT = 2_000
-FORGOTTEN_AFTER = timedelta(days=90)
-"""A kind of crash that was not seen for so long is new again."""
+HITS_KEPT = 6_000
+"""Crashes of streaks remembered, those of the latest streaks; at 150 bytes each that is 1 MB."""
 
 
 class Streaked(NamedTuple):
@@ -84,22 +82,14 @@ class Streak:
 
     runs: Runs
     hits: tuple[Hit, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Acquaintance:
-    """When a kind of crash was seen for the first and for the last time."""
-
-    first: datetime
-    last: datetime
+    held_until: datetime | None = None
+    """End of the silence that covers its latest crash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """As the last judgement left it."""
 
-    through: datetime | None = None
-    """Crashes before this moment have been taken into streaks."""
     streaks: Mapping[Streaked, Streak] = field(default_factory=dict)
     seen: Mapping[str, Acquaintance] = field(default_factory=dict)
     """By fingerprint."""
@@ -116,8 +106,6 @@ class Beyond:
     memory: Memory = field(default_factory=Memory)
     completed: Mapping[Runs, datetime | None] = field(default_factory=dict)
     """The latest completed run since a streak began, None for none; only of those asked for."""
-    broken: Mapping[Streaked, datetime] = field(default_factory=dict)
-    """Streaks that a completed run ended, and when."""
     ended: Mapping[Ending, int] = field(default_factory=dict)
     """How many runs; only of those asked for."""
 
@@ -127,20 +115,29 @@ def questions(
     crashes: Iterable[Crash],
     rules: Sequence[Rule],
     diagnoses: Mapping[str, Diagnosis],
+    incidents: Iterable[Incident] = (),
 ) -> dict[Runs, datetime]:
     """Of which runs it must be known whether one completed, and since when.
 
-    Those of streaks that may be long enough: with every crash not taken in yet, whatever becomes
-    of it.
+    Those of streaks that may be long enough, with every crash read, whatever becomes of it; and
+    those that open incidents wait for.
     """
     needed = {rule.name: rule.crashes for rule in rules}
-    new = [c for c in crashes if memory.through is None or c.at >= memory.through]
-    streaks = _longer(memory, new, rules, diagnoses)
-    return {
-        streak.runs: streak.hits[0].at
-        for whose, streak in streaks.items()
-        if len(streak.hits) >= needed[whose.rule]
-    }
+    asked: dict[Runs, datetime] = {}
+    for whose, streak in _longer(memory, crashes, rules, diagnoses, {}).items():
+        if len(streak.hits) >= needed[whose.rule]:
+            begun = streak.hits[0].at
+            asked[streak.runs] = min(begun, asked.get(streak.runs, begun))
+    for incident in incidents:
+        if incident.is_open and (runs := awaited_by(incident)):
+            begun = incident.first_crash_at
+            asked[runs] = min(begun, asked.get(runs, begun))
+    return asked
+
+
+def awaited_by(incident: Incident) -> Runs | None:
+    """The runs whose completion ends an incident; None where that is not what it waits for."""
+    return Runs(RunsOf(incident.runs_of), incident.runs_id) if incident.runs_id else None
 
 
 def advance(
@@ -148,32 +145,40 @@ def advance(
     standing: Sequence[Crash],
     rules: Sequence[Rule],
     diagnoses: Mapping[str, Diagnosis],
-    through: datetime,
+    silenced: Mapping[str, Silence],
     as_of: datetime,
 ) -> Beyond:
-    """The memory with the crashes that stand now: streaks grown, broken, or too old."""
+    """The memory with the crashes that stand now: streaks grown, broken, or too old.
+
+    Taken in again, a crash changes nothing, so it does not matter when it is first seen.
+    """
     memory = beyond.memory
-    new = [c for c in standing if memory.through is None or c.at >= memory.through]
     by_name = {rule.name: rule for rule in rules}
     kept: dict[Streaked, Streak] = {}
-    broken: dict[Streaked, datetime] = {}
-    for whose, streak in _longer(memory, new, rules, diagnoses).items():
-        ended = beyond.completed.get(streak.runs)
-        since = max(as_of - by_name[whose.rule].within, ended or EPOCH)
-        hits = tuple(hit for hit in streak.hits if hit.at > since)
+    for whose, streak in _longer(memory, standing, rules, diagnoses, silenced).items():
+        rule = by_name[whose.rule]
+        since = max(as_of - rule.within, beyond.completed.get(streak.runs) or EPOCH)
+        hits = tuple(hit for hit in streak.hits if hit.at > since)[-rule.crashes :]
         if hits:
             kept[whose] = replace(streak, hits=hits)
-        if ended:
-            broken[whose] = ended
-    latest = sorted(kept.items(), key=lambda item: item[1].hits[-1].at)[-STREAKS_KEPT:]
     known = replace(
         memory,
-        through=max(through, memory.through or through),
-        streaks=dict(latest),
-        seen=_acquainted(memory.seen, standing, diagnoses, as_of),
+        streaks=_latest(kept),
+        seen=acquainted(memory.seen, standing, diagnoses, as_of),
         began=memory.began or as_of,
     )
-    return replace(beyond, memory=known, broken=broken)
+    return replace(beyond, memory=known)
+
+
+def _latest(streaks: Mapping[Streaked, Streak]) -> dict[Streaked, Streak]:
+    """As many of the latest streaks as there is room for."""
+    kept, hits = {}, 0
+    for whose, streak in sorted(streaks.items(), key=lambda s: s[1].hits[-1].at, reverse=True):
+        hits += len(streak.hits)
+        if hits > HITS_KEPT:
+            break
+        kept[whose] = streak
+    return kept
 
 
 def runs_of(crash: Crash, scope: Scope) -> Runs:
@@ -191,25 +196,34 @@ def runs_of(crash: Crash, scope: Scope) -> Runs:
 
 def _longer(
     memory: Memory,
-    new: Iterable[Crash],
+    crashes: Iterable[Crash],
     rules: Sequence[Rule],
     diagnoses: Mapping[str, Diagnosis],
+    silenced: Mapping[str, Silence],
 ) -> dict[Streaked, Streak]:
-    """The streaks of these rules with the new crashes at their end, each as long as its rule."""
+    """The streaks of these rules with these crashes among theirs, each once, in order."""
     counting = [rule for rule in rules if rule.kind is RuleKind.CONSECUTIVE]
     names = {rule.name for rule in counting}
-    streaks = {whose: s for whose, s in memory.streaks.items() if whose.rule in names}
-    for crash in new:
-        diagnosis = diagnoses.get(crash.state_id)
+    hits: dict[Streaked, dict[str, Hit]] = {}
+    about: dict[Streaked, tuple[Runs, datetime | None]] = {}
+    for whose, streak in memory.streaks.items():
+        if whose.rule in names:
+            hits[whose] = {hit.mark: hit for hit in streak.hits}
+            about[whose] = streak.runs, streak.held_until
+    for crash in sorted(crashes, key=lambda crash: (crash.at, crash.state_id)):
+        diagnosis, silence = diagnoses.get(crash.state_id), silenced.get(crash.state_id)
         for rule in counting:
-            if not matches(rule.only, crash, diagnosis):
+            if crash.in_process or not matches(rule.only, crash, diagnosis):
                 continue
             for group in groups_of(crash, rule):
                 whose = Streaked(rule.name, group)
-                before = streaks[whose].hits if whose in streaks else ()
-                hits = (*before, _hit(crash, diagnosis))[-rule.crashes :]
-                streaks[whose] = Streak(runs_of(crash, rule.scope), hits)
-    return streaks
+                hits.setdefault(whose, {})[crash.mark] = _hit(crash, diagnosis)
+                held = silence.until if silence else None
+                about[whose] = runs_of(crash, rule.scope), held
+    return {
+        whose: Streak(runs, tuple(sorted(hits[whose].values(), key=lambda hit: hit.at)), held)
+        for whose, (runs, held) in about.items()
+    }
 
 
 def _hit(crash: Crash, diagnosis: Diagnosis | None) -> Hit:
@@ -222,33 +236,18 @@ def _hit(crash: Crash, diagnosis: Diagnosis | None) -> Hit:
     )
 
 
-def _acquainted(
-    seen: Mapping[str, Acquaintance],
-    crashes: Iterable[Crash],
-    diagnoses: Mapping[str, Diagnosis],
-    as_of: datetime,
-) -> dict[str, Acquaintance]:
-    known = dict(seen)
-    for crash in crashes:
-        diagnosis = diagnoses.get(crash.state_id)
-        if diagnosis is None or not diagnosis.fingerprint:
-            continue
-        before = known.get(diagnosis.fingerprint, Acquaintance(crash.at, crash.at))
-        known[diagnosis.fingerprint] = Acquaintance(
-            min(before.first, crash.at), max(before.last, crash.at)
-        )
-    fresh = [item for item in known.items() if item[1].last > as_of - FORGOTTEN_AFTER]
-    return dict(sorted(fresh, key=lambda item: item[1].last)[-CAUSES_KEPT:])
-
-
 def to_json(memory: Memory) -> dict[str, Any]:
     """The memory as JSON, for the ledger."""
     return {
-        "through": memory.through.isoformat() if memory.through else None,
         "began": memory.began.isoformat() if memory.began else None,
         "fingerprints": VERSION,
         "streaks": [
-            [*whose, *streak.runs, [[hit.at.isoformat(), *hit.rest] for hit in streak.hits]]
+            [
+                *whose,
+                *streak.runs,
+                [[hit.at.isoformat(), *hit.rest] for hit in streak.hits],
+                streak.held_until.isoformat() if streak.held_until else None,
+            ]
             for whose, streak in memory.streaks.items()
         ],
         "seen": {
@@ -265,15 +264,16 @@ def from_json(data: Mapping[str, Any]) -> Memory:
     Raises:
         KeyError, TypeError, ValueError: when it is damaged.
     """
-    through, began = data["through"], data["began"]
+    began = data["began"]
     streaks = {
         Streaked(rule, group): Streak(
-            Runs(RunsOf(of), id_), tuple(Hit(moment(at), *rest) for at, *rest in hits)
+            Runs(RunsOf(of), id_),
+            tuple(Hit(moment(at), *rest) for at, *rest in hits),
+            moment(held) if held else None,
         )
-        for rule, group, of, id_, hits in data["streaks"]
+        for rule, group, of, id_, hits, held in data["streaks"]
     }
     memory = Memory(
-        through=moment(through) if through else None,
         streaks=streaks,
         tallies=tallies.from_json(data.get("tallies", {})),
     )

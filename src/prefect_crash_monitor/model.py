@@ -210,9 +210,14 @@ class Reason(StrEnum):
     REMINDER_DUE = "reminder-due"
     QUIET_PERIOD_OVER = "quiet-period-over"
     WAITING_FOR_QUIET = "waiting-for-quiet"
+    NOTHING_NEW = "nothing-new"
     SILENCED = "silenced"
     RUN_COMPLETED = "run-completed"
     RULE_REMOVED = "rule-removed"
+
+
+NAMES_KEPT = 100
+"""Deployments and pools that an incident lists; the most affected ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +259,9 @@ class Incident:
     command: str = ""
     sample_run_id: str = ""
     sample_run_name: str = ""
+    runs_of: str = ""
+    runs_id: str = ""
+    """The runs whose completion ends it, as `memory.Runs`; empty where it ends otherwise."""
     reminders: int = 0
     told_at: datetime | None = None
     """End of the interval of the latest opening or reminder."""

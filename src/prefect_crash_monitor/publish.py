@@ -33,9 +33,9 @@ async def send(api: Api, events: Sequence[OutgoingEvent | Body]) -> None:
         await api.post("/events", bodies[at : at + SENT_AT_ONCE])
 
 
-async def send_undelivered(api: Api, outbox: Sequence[Body]) -> int:
-    """Sends again what an earlier cycle sent and Prefect does not have; how many those are."""
-    missing = []
+async def send_undelivered(api: Api, outbox: Sequence[Body]) -> list[Body]:
+    """Sends again what earlier cycles sent and Prefect does not have; what that was."""
+    missing: list[Body] = []
     for at in range(0, len(outbox), LOOKED_UP_AT_ONCE):
         part = outbox[at : at + LOOKED_UP_AT_ONCE]
         filter_ = {"id": {"id": [event["id"] for event in part]}}
@@ -46,7 +46,7 @@ async def send_undelivered(api: Api, outbox: Sequence[Body]) -> int:
         missing += [event for event in part if event["id"] not in stored]
     if missing:
         await send(api, missing)
-    return len(missing)
+    return missing
 
 
 async def publish_artifacts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -54,6 +54,14 @@ SCOPES: Mapping[RuleKind, tuple[Scope, ...]] = {
 """The scopes of kinds that do not take every one."""
 
 
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    RuleKind.CONSECUTIVE: {"within": timedelta(days=7)},
+    RuleKind.NEW_CAUSE: {"scope": Scope.EVERYTHING, "crashes": 1, "within": timedelta(days=1)},
+    RuleKind.OUTAGE: {"scope": Scope.EVERYTHING, "within": timedelta(minutes=15)},
+}
+"""Of kinds for which those of the fields are wrong."""
+
+
 class Rule(BaseModel):
     """At least `crashes` crashes within a sliding `within`, counted per `scope`, or as its kind."""
 
@@ -63,7 +71,7 @@ class Rule(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
         description=(
             "Name of the rule, unique in the policy; it is part of an incident's identity, so a "
-            "renamed rule resolves its incidents and starts new ones."
+            "renamed rule resolves its incidents and counts anew."
         ),
     )
     kind: RuleKind = Field(
@@ -121,8 +129,9 @@ class Rule(BaseModel):
             "deployment never meet; too long and every cycle reads that much history. One hour "
             "covers what runs every quarter of an hour. Kind consecutive reads no history: up to "
             "90 days, within which the crashes in a row must lie; so long it stays open when "
-            "nothing runs any more. Kind new-cause: how long a kind counts as new. Kind rate: the "
-            "long window, at most a day; a quarter of it is the short one, in which the rate must "
+            "nothing runs any more; 7 days by default. Kind new-cause: how long a "
+            "kind counts as new, a day by default. Kind rate: the long window, at "
+            "most a day; a quarter of it is the short one, in which the rate must "
             "be too high still."
         ),
     )
@@ -162,6 +171,14 @@ class Rule(BaseModel):
         default=Severity.WARNING,
         description="Severity of the rule's incidents; it changes the words, not the counting.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_its_kind(cls, values: Any) -> Any:
+        """What suits a kind where nothing is said: three within an hour would never be met."""
+        if not isinstance(values, Mapping):
+            return values
+        return {**DEFAULTS.get(str(values.get("kind", "")), {}), **values}
 
     @property
     def reads_back(self) -> timedelta:

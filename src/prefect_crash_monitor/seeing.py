@@ -40,7 +40,7 @@ async def see(
     crashes = [c for c in observation.crashes if not is_own(c, ledger.own_deployments)]
     judged = (ledger.watermark or EPOCH) - policy.grace
     explained = await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged)
-    asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses)
+    asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses, ledger.incidents)
     throughs = judged_through(plan, policy)
     rates = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
     return Seen(

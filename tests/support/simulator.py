@@ -113,7 +113,9 @@ class Simulator:
         )
         crashes = tuple(c for c in self.shop.crashes if c.at in span)
         diagnoses = {c.state_id: self.shop.diagnosis(c) for c in crashes}
-        asked = questions(self.ledger.memory, crashes, self.policy.rules, diagnoses)
+        asked = questions(
+            self.ledger.memory, crashes, self.policy.rules, diagnoses, self.ledger.incidents
+        )
         throughs = judged_through(plan, self.policy)
         rates = wanted(self.ledger.memory, crashes, self.policy.rules, diagnoses, throughs)
         seen = Seen(

@@ -35,10 +35,11 @@ def digest(transitions: Sequence[Transition], *, ui_url: str, monitor: str) -> d
     numbers = ", ".join(f"{kinds[kind]} {MARKS[kind][2:]}" for kind in Kind if kinds[kind])
     mark = "✅" if set(kinds) == {Kind.RESOLVED} else "🔴"
     severity = worst_severity(transitions)
-    subject = f"{mark} {len(transitions)} incidents at once: {numbers} [{severity}]"
+    number = len({(t.incident.id, t.incident.episode) for t in transitions})
+    subject = f"{mark} {number} incidents at once: {numbers} [{severity}]"
     ranked = sorted(transitions, key=_importance)
     lines = [
-        f"{len(transitions)} incidents at once, told together: {numbers}.",
+        f"{number} incidents at once, told together: {numbers}.",
         *_causes(transitions),
         "",
         *(_line(t) for t in ranked[:TOLD]),
@@ -64,9 +65,10 @@ def _line(transition: Transition) -> str:
 
 def _causes(transitions: Sequence[Transition]) -> list[str]:
     """The causes of what is open: one that is behind most of them is where to begin."""
+    over = {t.incident.id for t in transitions if t.kind is Kind.RESOLVED}
     causes: Counter[str] = Counter()
     for transition in transitions:
-        if transition.kind is not Kind.RESOLVED:
+        if transition.incident.id not in over:
             causes.update(transition.incident.causes)
     told = ", ".join(f"{chat(cause, 60)} ({number})" for cause, number in causes.most_common(5))
     return [f"Causes: {told}"] if told else []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from prefect_crash_monitor.model import (
     DEFAULT_MONITOR,
+    NAMES_KEPT,
     REPORT_KEY,
     Incident,
     Kind,
@@ -94,7 +95,9 @@ def _names(counts: Mapping[str, int]) -> str:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     told = [f"{chat(name, NAME)} ({number})" for name, number in ranked[:NAMES_TOLD]]
     left = len(ranked) - len(told)
-    return ", ".join([*told, *([f"and {left} more"] if left else [])])
+    # Of more than it keeps an incident does not know how many there are.
+    more = f"and {left} more" if len(ranked) < NAMES_KEPT else "and more"
+    return ", ".join([*told, *([more] if left > 0 else [])])
 
 
 def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
