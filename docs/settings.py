@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from prefect_crash_monitor.action_rules import Actions, FreeRule, PauseRule, RetryRule
 from prefect_crash_monitor.policy import DEFAULT_RULES, PlannedSilence, Policy, Rule
 from prefect_crash_monitor.render.text import duration
 
@@ -44,6 +45,17 @@ its name; nothing is silently ignored. One run can override fields by the flow p
 by `crash-monitor register`.
 """
 
+ACTIONS = """\
+All are off by default. Go from `off` to `dry_run`, look at what the report and the events
+`crash-monitor.action.*` say it would have done, and only then to `act`. With
+
+```json
+{"actions": {"retry": {"mode": "dry_run", "only": {"deployment": "etl/*"}}}}
+```
+
+in the policy the monitor tells which runs of the deployments of flow `etl` it would retry.
+"""
+
 
 def settings_page() -> str:
     """The whole page."""
@@ -59,6 +71,15 @@ def settings_page() -> str:
         *_table(Rule),
         "\n## A silence\n",
         *_table(PlannedSilence),
+        "\n## Actions\n",
+        ACTIONS,
+        *_table(Actions),
+        "\n### Retry (`actions.retry`)\n",
+        *_table(RetryRule),
+        "\n### Pause (`actions.pause`)\n",
+        *_table(PauseRule),
+        "\n### Slots (`actions.free_slots`)\n",
+        *_table(FreeRule),
     ]
     return "\n".join(parts) + "\n"
 
@@ -72,7 +93,9 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
 
 
 def _default(name: str, info: FieldInfo) -> str:
-    if name == "rules":
+    if isinstance(info.default_factory, type) and issubclass(info.default_factory, BaseModel):
+        return "off"
+    if name == "rules" and info.default_factory:
         return "see below"
     return "required" if info.is_required() else _value(info.get_default(call_default_factory=True))
 
@@ -98,6 +121,8 @@ def _value(value: Any) -> str:
             return str(value)
         case list() if not value:
             return "none"
+        case tuple():
+            return ", ".join(f"`{item}`" for item in value)
         case _:
             return f"`{value}`" if value else "none"
 

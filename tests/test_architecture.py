@@ -22,6 +22,7 @@ EDGE = {
     *("failures", "lost_events", "observe", "recoveries", "completions", "endings", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
+    *("acting", "slot_holders"),
     *("triage.gather", "triage.publish"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""

@@ -63,6 +63,10 @@ class Api:
         """Replaces what is at a path."""
         return await self._send("PUT", path, body=body)
 
+    async def patch(self, path: str, body: object) -> Any:
+        """Changes some fields of what is at a path."""
+        return await self._send("PATCH", path, body=body)
+
     async def delete(self, path: str) -> None:
         """Deletes what is at a path; already gone is fine."""
         try:

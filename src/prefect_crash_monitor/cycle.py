@@ -8,11 +8,13 @@ after that, the next one sends, under the same ids. So nothing is counted or tol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefect_crash_monitor import metric
+from prefect_crash_monitor import acts, metric
+from prefect_crash_monitor.act import Act, acts_json, remember
+from prefect_crash_monitor.acting import Actor
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.confirmation import told_now
 from prefect_crash_monitor.count import count, record_json
@@ -58,6 +60,10 @@ class Result:
     records: tuple[IntervalRecord, ...] = ()
     """All intervals counted now, oldest first, with corrections; empty where none was due."""
     judgement: Judgement
+    plan: acts.Plan = field(default_factory=acts.Plan)
+    """What was decided to be done."""
+    acts: tuple[Act, ...] = ()
+    """What came of it."""
     notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +76,7 @@ class Result:
                 for t in self.judgement.transitions
             ],
             "incidents": [incident_json(incident) for incident in self.judgement.open],
+            "acts": acts_json(self.acts),
             "notices": list(self.notices),
         }
 
@@ -89,13 +96,24 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         return await _already_counted(api, ledger, settings, now)
     await free_stranded(api, place, ledger.own_deployments, policy, now)
     ledger = replace(ledger, deliveries=await watch(api, ledger.deliveries, now))
+    actor = Actor(
+        api=api,
+        monitor=settings.name,
+        rules=policy.actions,
+        own_deployments=ledger.own_deployments,
+        now=now,
+    )
+    ledger = replace(ledger, acts=await actor.settle(ledger.acts))
 
     seen = await see(api, ledger, plan, policy, settings.name, now)
     records, corrected = count_due(seen)
     judgement = judge_due(seen)
     registered = await register_if_changed(api, settings.lasting, settings.name, ledger.registered)
     notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
-    result = Result(record=records[-1], records=records, judgement=judgement, notices=notices)
+    planned = acts.plan_acts(acts.knowledge(seen, judgement.open))
+    result = Result(
+        record=records[-1], records=records, judgement=judgement, plan=planned, notices=notices
+    )
     after = remembered(seen, result.records, result.judgement, registered.digest)
     after = _with_own_deployment(after, registered.triage_deployment)
     events = events_to_tell(
@@ -106,6 +124,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         ui_url=place.ui_url,
         now=now,
     )
+    after = replace(after, acts=remember(ledger.acts, planned.acts))
     await _publish(api, seen, result, after, settings.name, place)
     # What is decided is remembered before it is told: a cycle killed in between is not decided
     # again, perhaps otherwise, and the next one sends what is missing.
@@ -113,6 +132,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     told = told_now(outbox, settings.lasting, monitor=settings.name, now=now)
     await store.write(_watching(replace(after, outbox=(*_of_late(again, now), *outbox)), told, now))
     await send(api, events)
+    result = replace(result, acts=await actor.settle(planned.acts))
     metric.add_crashes(seen.new)
     if registered.error is not None:
         raise registered.error
@@ -176,6 +196,8 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         open_incidents=result.judgement.open,
         resolved=tuple(resolved),
         deliveries=after.deliveries,
+        acts=after.acts,
+        not_done=result.plan.left,
         notices=result.notices,
         beside=seen.beside,
         ui_url=place.ui_url,

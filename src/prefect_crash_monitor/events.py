@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from prefect_crash_monitor.act import Act, Result, acts_json
 from prefect_crash_monitor.count import record_json
 from prefect_crash_monitor.ledger import incident_state
 from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition
@@ -26,6 +27,10 @@ TO_LABEL = "crash-monitor.to"
 DIGEST_RESOURCE = "crash-monitor.digest"
 NOTIFY_LABEL = "crash-monitor.notify"
 """On incident events: whether each is told `alone`, or in the `digest` of its cycle."""
+ACTION = "crash-monitor.action"
+ACTION_RESOURCE = "crash-monitor.act"
+MODE_LABEL = "crash-monitor.mode"
+"""On events of acts: `act`, or `dry_run` where nothing was changed."""
 MONITOR_RESOURCE = "crash-monitor.monitor"
 MONITOR_LABEL = "crash-monitor.monitor"
 """Name of the policy on every event of ours, so that two monitors on one server stay apart."""
@@ -155,6 +160,26 @@ def digest_event(
                 for t in transitions
             ],
         },
+    )
+
+
+def action_event(act: Act, *, monitor: str, now: datetime) -> OutgoingEvent:
+    """The event of one act; `.left` where it was not right or not possible any more."""
+    done = act.result in {Result.DONE, Result.WOULD}
+    return OutgoingEvent(
+        id=event_id(monitor, ACTION, act.id),
+        event=f"{ACTION}.{act.kind if done else 'left'}",
+        occurred=now,
+        resource={
+            "prefect.resource.id": f"{ACTION_RESOURCE}.{act.id}",
+            "prefect.resource.name": _label(act.name),
+            MONITOR_LABEL: monitor,
+            MODE_LABEL: str(act.mode),
+            "crash-monitor.result": str(act.result),
+            "crash-monitor.target-type": act.target_type,
+            "crash-monitor.target": _label(act.target),
+        },
+        payload={**acts_json([act])[0], "undo": act.undo},
     )
 
 

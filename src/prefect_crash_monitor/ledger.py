@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor import memory
+from prefect_crash_monitor.act import Act, acts_json, acts_of
 from prefect_crash_monitor.delivery import Delivery, deliveries_json, deliveries_of
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.memory import Memory
@@ -64,6 +65,8 @@ class Ledger:
     registered: str = ""
     """Digest of the policy for which the automations were last registered."""
     own_deployments: tuple[str, ...] = ()
+    acts: tuple[Act, ...] = ()
+    """What the monitor did, would have done in a dry run, or was about to do; oldest first."""
 
 
 def entry(record: IntervalRecord, known: Iterable[str] = ()) -> Counted:
@@ -143,6 +146,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         "deliveries": deliveries_json(ledger.deliveries),
         "registered": ledger.registered,
         "own_deployments": list(ledger.own_deployments),
+        "acts": acts_json(ledger.acts),
     }
 
 
@@ -170,6 +174,7 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
         deliveries=deliveries_of(data.get("deliveries", [])),
         registered=data["registered"],
         own_deployments=tuple(data["own_deployments"]),
+        acts=acts_of(data.get("acts", ())),
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from prefect_crash_monitor.action_rules import Actions
 from prefect_crash_monitor.model import Severity
 from prefect_crash_monitor.planned_silence import PlannedSilence
 from prefect_crash_monitor.rule import DEFAULT_RULES, Rule, Scope
@@ -221,6 +222,14 @@ class Policy(BaseModel):
         ),
     )
 
+    actions: Actions = Field(
+        default_factory=Actions,
+        description=(
+            "What the monitor may do itself: retry runs, pause what crashes, free slots. All of "
+            "it is off by default; see below."
+        ),
+    )
+
     @field_validator("receiver", "failure_receiver")
     @classmethod
     def _is_a_block_name(cls, value: str | None) -> str | None:
@@ -263,7 +272,7 @@ class Policy(BaseModel):
     def lookback(self) -> timedelta:
         """How much history before an interval the rules and late events need."""
         widest = max((rule.reads_back for rule in self.rules), default=timedelta(0))
-        return max(self.late_horizon, widest + self.grace)
+        return max(self.late_horizon, widest + self.grace, self.actions.reads_back)
 
     @property
     def dimensions(self) -> frozenset[str]:

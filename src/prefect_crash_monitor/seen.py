@@ -14,6 +14,7 @@ from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Crash, Observation, Window
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.slots import HeldSlot
 from prefect_crash_monitor.windows import Due
 
 
@@ -37,6 +38,8 @@ class Seen:
     """How many runs ended otherwise than crashed, where a rate is in question."""
     not_judged: tuple[str, ...] = ()
     """What is left out of judging, in words."""
+    held_slots: tuple[HeldSlot, ...] = ()
+    """Slots of tag limits that are taken, where the policy asks for them."""
 
     @property
     def crashes(self) -> tuple[Crash, ...]:

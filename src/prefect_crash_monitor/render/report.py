@@ -13,6 +13,7 @@ from datetime import datetime
 from statistics import median
 from urllib.parse import quote
 
+from prefect_crash_monitor.act import Act
 from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.delivery import Delivery, troubled
 from prefect_crash_monitor.model import (
@@ -25,6 +26,7 @@ from prefect_crash_monitor.model import (
     Source,
     Window,
 )
+from prefect_crash_monitor.render.acts import acts_section
 from prefect_crash_monitor.render.beside import beside_section
 from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
 from prefect_crash_monitor.render.deliveries import deliveries_section
@@ -62,6 +64,9 @@ class Report:
     resolved: tuple[Incident, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     """What became of the notifications told by the cycles before."""
+    acts: tuple[Act, ...] = ()
+    not_done: Mapping[str, int] = field(default_factory=dict)
+    """Of what might have been done, how many why not."""
     notices: tuple[str, ...] = ()
     beside: Beside = field(default_factory=Beside)
     ui_url: str = ""
@@ -109,6 +114,7 @@ def render_report(report: Report) -> str:
             report.open_incidents, report.resolved, as_of=report.as_of, ui_url=report.ui_url
         ),
         deliveries_section(troubled(report.deliveries), monitor=report.monitor),
+        acts_section(report.acts, report.not_done, as_of=report.as_of, ui_url=report.ui_url),
         _numbers(report),
         _trend(report),
         _causes(report),
