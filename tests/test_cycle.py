@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.support.mortal import Killed, MortalApi
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED, World, unique
 
 from prefect_crash_monitor.api import Api, open_api
@@ -122,28 +123,6 @@ async def test_a_crash_is_counted_in_one_interval_only(crashed):
     records = [record for result in results for record in result.records]
     assert sum(record.by["flow"].get(flow, 0) for record in records) == 1
     assert len({record.window for record in records}) == len(records)
-
-
-class Killed(Exception):
-    """The process died."""
-
-
-class MortalApi(Api):
-    """Dies at its n-th request, before or after the server has done it."""
-
-    def __init__(self, api: Api, dies_at: int, *, after: bool) -> None:
-        super().__init__(api._client)
-        self._left = dies_at
-        self._after = after
-
-    async def _send(self, method: str, path: str, **more: Any) -> Any:
-        self._left -= 1
-        if not self._left and not self._after:
-            raise Killed
-        answer = await super()._send(method, path, **more)
-        if not self._left:
-            raise Killed
-        return answer
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the request", "after it"])

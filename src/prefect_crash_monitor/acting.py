@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +25,9 @@ from prefect_crash_monitor.reading import rows, whole_answer
 
 MARK = "Retried by prefect-crash-monitor"
 """Begins the message of each state that we set; by it a run's history tells of our retries."""
+
+LOOKED_FOR = timedelta(days=6)
+"""How far back events of acts are looked for, and ahead: Prefect Cloud takes 14 days at most."""
 
 Settled = tuple[Result, str]
 """What came of an act, and why."""
@@ -67,7 +70,10 @@ class Actor:
     async def _told(self, acts: Sequence[Act]) -> dict[str, Act]:
         """What events already tell of these acts: of a killed cycle's, or of a double's."""
         ids = [event_id(self.monitor, ACTION, act.id) for act in acts]
-        page = await self.api.post("/events/filter", {"filter": {"id": {"id": ids}}, "limit": 50})
+        since = max(min(act.at for act in acts), self.now - LOOKED_FOR)
+        span = {"since": since.isoformat(), "until": (self.now + LOOKED_FOR).isoformat()}
+        body = {"filter": {"id": {"id": ids}, "occurred": span}, "limit": 50}
+        page = await self.api.post("/events/filter", body)
         with whole_answer("events of acts"):
             return {act.id: act for act in acts_of(event["payload"] for event in page["events"])}
 
@@ -79,7 +85,7 @@ class Actor:
             if act.at == self.now:  # stays pending in the ledger: the next cycle tries once more
                 return replace(act, result=result, remark=remark)
         except NotThere:
-            result, remark = left("it is not there any more")
+            result, remark = left("the run, or its deployment or pool, is not there any more")
         done = replace(act, result=result, remark=remark)
         await send(self.api, [action_event(done, monitor=self.monitor, now=self.now)])
         return done
@@ -159,9 +165,15 @@ class Actor:
         found = await self.api.get(path)
         with whole_answer("what is to be paused"):
             if found["is_paused" if is_pool else "paused"]:
-                return left("it is paused already")
+                return self._found_so(act, "paused")
         own = await self._own(act, is_pool=is_pool)
         return left("the monitor itself runs there") if own else None
+
+    def _found_so(self, act: Act, how: str) -> Settled:
+        """What we want is so already: perhaps our doing, where we may have tried before."""
+        if act.at == self.now or act.mode is not Mode.ACT:
+            return left(f"it is {how} already")
+        return Result.DONE, f"it was found {how}, by this act or by another hand"
 
     async def _own(self, act: Act, *, is_pool: bool) -> bool:
         """Whether it is a deployment of ours, or has one; by tag, and by what is known."""
@@ -188,7 +200,7 @@ class Actor:
         run = await self.api.get(f"/flow_runs/{act.why}")
         with whole_answer("a slot to free"):
             if act.target not in limit["active_slots"]:
-                return left("the slot is free already")
+                return self._found_so(act, "free")
             return None if run["state_type"] == CRASHED else left("the run has moved on")
 
     async def free(self, act: Act) -> Settled:

@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 
 from prefect_crash_monitor.act import Act, ActKind, Result
 from prefect_crash_monitor.action_rules import Mode
+from prefect_crash_monitor.acts import Reason
 from prefect_crash_monitor.render.text import code, link, markdown, run_url, stamp
 
 SHOWN = 15
 TOLD_FOR = timedelta(days=1)
+UNTOLD = {Reason.MOVED_ON, Reason.DECIDED, Reason.TOO_OLD}
+"""What is so for most crashes that are read again, and asks for nothing."""
 
 VERBS: Mapping[ActKind, tuple[str, str, str]] = {
     ActKind.RETRIED: ("retry", "retrying", "retried"),
@@ -33,8 +36,9 @@ def acts_section(
     lines = [_line(act, ui_url) for act in recent[:SHOWN]]
     if (more := len(recent) - SHOWN) > 0:
         lines.append(f"- and {more} more: the events `crash-monitor.action.*`")
-    if not_done:
-        told = "; ".join(f"{number} {reason}" for reason, number in sorted(not_done.items()))
+    left = sorted((reason, number) for reason, number in not_done.items() if reason not in UNTOLD)
+    if left:
+        told = "; ".join(f"{number} × {reason}" for reason, number in left)
         lines.append(f"- Left alone: {told}.")
     return "## Actions\n\n" + "\n".join(lines) if lines else ""
 
