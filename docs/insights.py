@@ -114,9 +114,9 @@ INSIGHTS: Mapping[str, Insight] = {
         title="Distressed flows fail permanently after 3 Lazarus retry cycles",
         beside=(
             f"any cause of a run that has crashed {LOOP} times carries it; a deployment whose "
-            "runs crash again and again opens an incident by the policy's rules"
+            "runs crash again and again opens an incident by the policy's rules; the policy may "
+            "allow a bounded retry in place of Lazarus"
         ),
-        missing="a bounded retry in place of Lazarus",
     ),
     "I13": Insight(
         title="Flow run submission failure sets incorrect Failed state instead of Crashed",

@@ -14,6 +14,7 @@ from prefect_crash_monitor.cli import app
 from prefect_crash_monitor.policy import Policy
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *["docs/settings.md", "docs/counting.md"]]
+PAGES += ["docs/actions.md"]
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
