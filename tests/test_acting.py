@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from tests.support.mortal import Killed, MortalApi
+from tests.support.trouble import Answer, fake_proxy
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED, World, unique
 
 from prefect_crash_monitor.act import Act, ActKind, Result
@@ -395,3 +397,45 @@ async def test_a_leaked_slot_is_freed_and_no_other(world, stopped, wait_until):
     assert limit["active_slots"] == [held[1]]
     assert get(world, f"/v2/concurrency_limits/tag:{tag}")["active_slots"] == 1
     assert f"**freed** slot of tag {tag}" in report(world, flow)
+
+
+async def test_slots_that_nobody_claims_are_shown_and_left(world, stopped):
+    """More slots taken than runs alive: whose they are is unobservable, and the report says so."""
+    flow = unique("unclaimed")
+    _, end = stopped(flow, concurrency_limit=3)
+    deployment = world.deployment(flow, "daily")
+    world.deployed_run(deployment, PENDING, RUNNING)
+    limit = f"deployment:{deployment}"
+    world.post("/v2/concurrency_limits/increment", {"names": [limit], "slots": 1})
+    setting = settings(flow, mode="off", free_slots={"mode": "act"})
+    first, _ = await two_cycles(setting, end)
+
+    assert first.acts == ()
+    (notice,) = [notice for notice in first.notices if "slots are taken" in notice]
+    assert f"deployment {flow}/daily 2 concurrency slots are taken, but 1 of its runs" in notice
+    assert notice.endswith(f"prefect gcl update {limit} --active-slots 1")
+    assert get(world, f"/v2/concurrency_limits/{limit}")["active_slots"] == 2
+
+
+async def test_an_act_that_fails_is_tried_once_more(world, api_url):
+    """Not in the same cycle, and neither the cycle nor the other acts stop for it."""
+    flow = unique("fails")
+    deployment, acts = world.deployment(flow, "daily"), []
+    for _ in range(2):
+        run = world.deployed_run(deployment, PENDING, RUNNING, STOPPED)
+        acts.append(retry_of(run, get(world, f"/flow_runs/{run}")["state_id"]))
+    setting, now = settings(flow), acts[0].at
+    acts[1] = replace(acts[1], at=now)
+    with fake_proxy(api_url) as proxy, temporary_settings({PREFECT_API_URL: proxy.url}):
+        proxy.trouble(f"{acts[0].target}/set_state", always=Answer(status=409, body=b"{}"))
+        async with open_api() as api:
+            first = await actor(api, setting, now=now).settle(acts)
+            again = await actor(api, setting, now=now + TEN).settle(acts[:1])
+    async with open_api() as api:
+        third = await actor(api, setting, now=now + 2 * TEN).settle(again)
+
+    assert [act.result for act in first] == [Result.FAILED, Result.DONE]
+    assert [act.result for act in again] == [Result.FAILED]
+    assert third == again
+    assert "409" in again[0].remark
+    assert len(states(world, acts[0].target)) == 4

@@ -19,6 +19,7 @@ from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.explain import CAUSES
 from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident
 from prefect_crash_monitor.policy import Policy, parse_policy
+from prefect_crash_monitor.render.acts import acts_section
 from prefect_crash_monitor.slots import HeldSlot
 
 RETRY = {"mode": "act", "only": {"deployment": "etl/*"}, "at_most": 2, "backoff": 120}
@@ -279,6 +280,42 @@ def test_acts_come_back_from_the_ledger():
     assert remember(acts[:-1], acts[1:]) == tuple(acts[1:])
     done = replace(acts[5], result=Result.DONE)
     assert remember(acts[:9], [done]) == (*acts[:5], done, *acts[6:9])
+
+
+def test_the_report_tells_each_act_and_keeps_strangers_text_inert():
+    """What was done, would be, is being done, was left; how to resume; why others wait."""
+    pause = past_retry(
+        ONE,
+        kind=ActKind.PAUSED,
+        target_type="deployment",
+        target="d-1",
+        name="etl/![x](https://evil)",
+        why="abc.1",
+    )
+    acts = [
+        past_retry(ONE, at=NOON - timedelta(days=2), name="long ago"),
+        past_retry(ONE, name="owl", number=2),
+        past_retry(ONE, Result.LEFT, name="elk", remark="the run has moved on"),
+        past_retry(ONE, Result.WOULD, name="fox", mode=Mode.DRY_RUN),
+        past_retry(ONE, Result.PENDING, name="bee"),
+        pause,
+    ]
+    left = {Reason.MOVED_ON: 7, Reason.WAITING: 2}
+    lines = acts_section(acts, left, as_of=NOON + MINUTE, ui_url="").splitlines()
+
+    at = "2026-11-24 12:00:00 UTC:"
+    assert lines == [
+        "## Actions",
+        "",
+        f"- {at} **paused** deployment etl/!\\[x\\](https:\\//evil) (abc.1); to resume it: "
+        "`prefect api POST /deployments/d-1/resume_deployment`",
+        f"- {at} **retrying** flow run bee (k8s-evicted, retry 1)",
+        f"- {at} would retry flow run fox (k8s-evicted, retry 1)",
+        f"- {at} did not retry flow run elk (k8s-evicted, retry 1): the run has moved on",
+        f"- {at} **retried** flow run owl (k8s-evicted, retry 2)",
+        "- Left alone: 2 × waits for its backoff.",
+    ]
+    assert acts_section([], {Reason.MOVED_ON: 7}, as_of=NOON, ui_url="") == ""
 
 
 RULES = st.builds(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -80,16 +80,10 @@ class Knowledge:
     past: Sequence[Act] = ()
     held: Sequence[HeldSlot] = ()
 
-    def retries(self, crash: Crash) -> int:
-        """How often the run was retried by us, or would have been."""
-        mode = self.policy.actions.retry.mode
-        return sum(
-            act.kind is ActKind.RETRIED
-            and act.target == crash.flow_run_id
-            and act.mode is mode
-            and act.result is not Result.LEFT
-            for act in self.past
-        )
+    def cause(self, crash: Crash) -> str:
+        """Slug of the cause of a crash; empty where it was not explained."""
+        diagnosis = self.diagnoses.get(crash.state_id)
+        return diagnosis.cause if diagnosis else ""
 
 
 def knowledge(seen: Seen, open_: Sequence[Incident]) -> Knowledge:
@@ -113,7 +107,7 @@ def plan_acts(known: Knowledge) -> Plan:
     """Pauses first, which keep more from crashing; then slots, then retries, the oldest first."""
     most = known.policy.actions.at_most_per_cycle
     pauses = list(_pauses(known))
-    retries, left = _retries(known, {act.target for act in pauses})
+    retries, left = _retries(retrying(known, (act.target for act in pauses)))
     slots, held = _slots(known)
     left += held
     acts = [*pauses, *slots, *retries]
@@ -124,62 +118,90 @@ def plan_acts(known: Knowledge) -> Plan:
     )
 
 
-Hindrance = Callable[[Crash, Knowledge, RetryRule], bool]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """What deciding on retries takes."""
 
-HINDRANCES: Mapping[Reason, Hindrance] = {
-    Reason.MOVED_ON: lambda c, known, _: known.fates.get(c.state_id) is not Fate.STILL_CRASHED,
-    Reason.IN_PROCESS: lambda c, _, __: c.in_process,
-    Reason.NO_DEPLOYMENT: lambda c, _, __: not c.deployment_id,
-    Reason.TOO_OLD: lambda c, known, rule: c.at + rule.give_up_after <= known.now,
-    Reason.SILENCED: lambda c, known, _: c.state_id in known.silenced,
-    Reason.CAUSE: lambda c, known, rule: _cause(c, known) not in rule.causes,
-    Reason.UNSURE: lambda c, known, _: known.diagnoses[c.state_id].confidence == "low",
-    Reason.DECIDED: lambda c, known, rule: (
-        _retry_id(c, rule.mode) in {act.id for act in known.past}
-    ),
-    Reason.USED_UP: lambda c, known, rule: known.retries(c) >= rule.at_most,
-    Reason.WAITING: lambda c, known, rule: c.at + rule.gap(known.retries(c)) > known.now,
+    known: Knowledge
+    rule: RetryRule
+    decided: frozenset[str]
+    """Ids of acts."""
+    retried: Mapping[str, int]
+    """How often a run was retried by us, or would have been, by flow run id."""
+    paused: frozenset[str]
+    """Deployment ids and names of pools that are paused now."""
+
+    def due_at(self, crash: Crash) -> datetime:
+        """When its backoff is over."""
+        return crash.at + self.rule.gap(self.retried.get(crash.flow_run_id, 0))
+
+
+def retrying(known: Knowledge, paused: Iterable[str] = ()) -> Retrying:
+    """What is known, arranged for retries; what was left was no retry."""
+    rule = known.policy.actions.retry
+    return Retrying(
+        known=known,
+        rule=rule,
+        decided=frozenset(act.id for act in known.past),
+        retried=Counter(
+            act.target
+            for act in known.past
+            if act.kind is ActKind.RETRIED
+            and act.mode is rule.mode
+            and act.result is not Result.LEFT
+        ),
+        paused=frozenset(paused),
+    )
+
+
+HINDRANCES: Mapping[Reason, Callable[[Crash, Retrying], bool]] = {
+    Reason.MOVED_ON: lambda c, on: on.known.fates.get(c.state_id) is not Fate.STILL_CRASHED,
+    Reason.IN_PROCESS: lambda c, _: c.in_process,
+    Reason.NO_DEPLOYMENT: lambda c, _: not c.deployment_id,
+    Reason.TOO_OLD: lambda c, on: c.at + on.rule.give_up_after <= on.known.now,
+    Reason.SILENCED: lambda c, on: c.state_id in on.known.silenced,
+    Reason.CAUSE: lambda c, on: on.known.cause(c) not in on.rule.causes,
+    Reason.UNSURE: lambda c, on: on.known.diagnoses[c.state_id].confidence == "low",
+    Reason.DECIDED: lambda c, on: _retry_id(c, on.rule.mode) in on.decided,
+    Reason.USED_UP: lambda c, on: on.retried.get(c.flow_run_id, 0) >= on.rule.at_most,
+    Reason.WAITING: lambda c, on: on.due_at(c) > on.known.now,
+    Reason.PAUSED: lambda c, on: not on.paused.isdisjoint({c.deployment_id, c.work_pool}),
 }
 """Why a crash is not retried, the first that holds; the later ones may rely on the earlier."""
 
 
-def hindrance(crash: Crash, known: Knowledge, paused: set[str]) -> Reason | None:
+def hindrance(crash: Crash, on: Retrying) -> Reason | None:
     """Why a chosen crash is not to be retried now; None where it is."""
-    rule = known.policy.actions.retry
-    for reason, holds in HINDRANCES.items():
-        if holds(crash, known, rule):
-            return reason
-    return Reason.PAUSED if paused & {crash.deployment_id, crash.work_pool} else None
+    return next((reason for reason, holds in HINDRANCES.items() if holds(crash, on)), None)
 
 
-def _retries(known: Knowledge, paused: set[str]) -> tuple[list[Act], Counter[Reason]]:
-    rule = known.policy.actions.retry
+def _retries(on: Retrying) -> tuple[list[Act], Counter[Reason]]:
     acts: list[Act] = []
     left = Counter[Reason]()
-    if rule.mode is Mode.OFF:
+    if on.rule.mode is Mode.OFF:
         return acts, left
-    for crash in sorted(known.crashes, key=lambda c: (c.at, c.state_id)):
-        if not matches(rule.only, crash, known.diagnoses.get(crash.state_id)):
+    for crash in sorted(on.known.crashes, key=lambda c: (c.at, c.state_id)):
+        if not matches(on.rule.only, crash, on.known.diagnoses.get(crash.state_id)):
             continue
-        if reason := hindrance(crash, known, paused):
+        if reason := hindrance(crash, on):
             left[reason] += 1
         else:
-            acts.append(_retry(crash, known, rule))
+            acts.append(_retry(crash, on))
     return acts, left
 
 
-def _retry(crash: Crash, known: Knowledge, rule: RetryRule) -> Act:
+def _retry(crash: Crash, on: Retrying) -> Act:
     return Act(
-        id=_retry_id(crash, rule.mode),
+        id=_retry_id(crash, on.rule.mode),
         kind=ActKind.RETRIED,
-        mode=rule.mode,
-        at=known.now,
+        mode=on.rule.mode,
+        at=on.known.now,
         target=crash.flow_run_id,
         target_type="flow-run",
         name=crash.flow_run_name or crash.flow_run_id,
-        why=_cause(crash, known),
+        why=on.known.cause(crash),
         detail=crash.state_id,
-        number=known.retries(crash) + 1,
+        number=on.retried.get(crash.flow_run_id, 0) + 1,
     )
 
 
@@ -244,7 +266,7 @@ def _slots(known: Knowledge) -> tuple[list[Act], Counter[Reason]]:
         id_ = _id(ActKind.FREED, rule.mode, slot.task_run_id, slot.tag)
         if crash is None or id_ in past:
             continue
-        if _cause(crash, known) not in PROCESS_GONE:
+        if known.cause(crash) not in PROCESS_GONE:
             left[Reason.UNOBSERVABLE] += 1
             continue
         acts.append(_freed(id_, slot, crash, known))
@@ -263,11 +285,6 @@ def _freed(id_: str, slot: HeldSlot, crash: Crash, known: Knowledge) -> Act:
         why=crash.flow_run_id,
         detail=slot.tag,
     )
-
-
-def _cause(crash: Crash, known: Knowledge) -> str:
-    diagnosis = known.diagnoses.get(crash.state_id)
-    return diagnosis.cause if diagnosis else ""
 
 
 def _retry_id(crash: Crash, mode: Mode) -> str:

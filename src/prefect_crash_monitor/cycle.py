@@ -210,6 +210,7 @@ def _remarks(seen: Seen) -> tuple[str, ...]:
         *_left_out(seen.plan),
         *_sampled(seen.explained),
         *seen.not_judged,
+        *(slots.in_words for slots in seen.unclaimed),
         *(_silence_in_words(silence, seen) for silence in active(seen.silences, seen.end)),
     )
 

@@ -21,7 +21,7 @@ from prefect_crash_monitor.recoveries import date_recoveries
 from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import planned
-from prefect_crash_monitor.slot_holders import held_slots
+from prefect_crash_monitor.slot_holders import held_slots, unclaimed_slots
 from prefect_crash_monitor.windows import EPOCH, Due
 
 
@@ -59,4 +59,5 @@ async def see(
         ended=await runs_ended(api, rates),
         not_judged=not_looked_at(rates),
         held_slots=await held_slots(api, policy) if crashes else (),
+        unclaimed=await unclaimed_slots(api, policy, crashes),
     )

@@ -14,7 +14,7 @@ from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Crash, Observation, Window
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.silences import Silence
-from prefect_crash_monitor.slots import HeldSlot
+from prefect_crash_monitor.slots import HeldSlot, Unclaimed
 from prefect_crash_monitor.windows import Due
 
 
@@ -40,6 +40,8 @@ class Seen:
     """What is left out of judging, in words."""
     held_slots: tuple[HeldSlot, ...] = ()
     """Slots of tag limits that are taken, where the policy asks for them."""
+    unclaimed: tuple[Unclaimed, ...] = ()
+    """Deployments of which more slots are taken than runs are alive, likewise."""
 
     @property
     def crashes(self) -> tuple[Crash, ...]:

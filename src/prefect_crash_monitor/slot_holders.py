@@ -1,15 +1,27 @@
-"""Reads who holds the slots of tag limits."""
+"""Reads who holds concurrency slots."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from urllib.parse import quote
+
 from prefect_crash_monitor.action_rules import Mode
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.errors import NotThere
+from prefect_crash_monitor.flow_runs import side_by_side
+from prefect_crash_monitor.model import Crash
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import rows, whole_answer
-from prefect_crash_monitor.slots import HeldSlot
+from prefect_crash_monitor.slots import HeldSlot, Unclaimed
 
 READ = 200
 """Limits, and task runs, read at once; Prefect gives no more."""
+
+LOOKED_AT = 20
+"""Deployments of which slots and living runs are compared in one cycle, the latest to crash."""
+
+HOLDING = ["PENDING", "RUNNING", "CANCELLING"]
+"""Types of state in which a run has a slot of its deployment."""
 
 
 async def held_slots(api: Api, policy: Policy) -> tuple[HeldSlot, ...]:
@@ -34,3 +46,43 @@ async def held_slots(api: Api, policy: Policy) -> tuple[HeldSlot, ...]:
         for tag, id_ in taken
         if id_ in flow_runs
     )
+
+
+async def unclaimed_slots(
+    api: Api, policy: Policy, crashes: Iterable[Crash]
+) -> tuple[Unclaimed, ...]:
+    """Of deployments that crashed: more slots taken than runs alive, in two looks.
+
+    One request for each, two more for each with a slot taken, and again as many to be sure: a run
+    that ends between two requests looks like a leak.
+    """
+    if policy.actions.free_slots.mode is Mode.OFF:
+        return ()
+    names = {c.deployment_id: c.deployment for c in crashes if c.deployment_id}
+    latest = list(names.items())[-LOOKED_AT:]
+    found = await side_by_side(lambda item: _look_twice(api, *item), latest)
+    return tuple(unclaimed for unclaimed in found if unclaimed)
+
+
+async def _look_twice(api: Api, deployment_id: str, name: str) -> Unclaimed | None:
+    first = await _look(api, deployment_id, name)
+    second = await _look(api, deployment_id, name) if first else None
+    return second if first == second else None
+
+
+async def _look(api: Api, deployment_id: str, name: str) -> Unclaimed | None:
+    limit = f"deployment:{deployment_id}"
+    try:
+        found = await api.get(f"/v2/concurrency_limits/{quote(limit, safe='')}")
+    except NotThere:
+        return None
+    with whole_answer("the limit of a deployment"):
+        taken = int(found["active_slots"])
+    if not taken:
+        return None
+    runs = {"deployment_id": {"any_": [deployment_id]}, "state": {"type": {"any_": HOLDING}}}
+    alive = await api.post("/flow_runs/count", {"flow_runs": runs})
+    with whole_answer("the living runs of a deployment"):
+        if taken <= int(alive):
+            return None
+    return Unclaimed(deployment=name, limit=limit, taken=taken, alive=int(alive))

@@ -39,6 +39,7 @@ def cycle_text(answer: Answer) -> str:
     lines = [count_text(answer)]
     lines += [f"incident {t['incident']} {t['kind']}" for t in answer["transitions"]]
     lines += [incidents_text(answer["incidents"])]
+    lines += [_plain(_act(act)) for act in answer["acts"]]
     lines += [f"note: {notice}" for notice in answer["notices"]]
     return "\n".join(lines)
 
@@ -59,6 +60,11 @@ def incidents_text(incidents: Sequence[Answer]) -> str:
         + (f", notification {i['notified']}" if i.get("notified") in NOT_TOLD else "")
         for i in incidents
     )
+
+
+def _act(act: Answer) -> str:
+    why = f": {act['remark']}" if act["remark"] else ""
+    return f"act: {act['kind']}, {act['result']}: {act['target_type']} {act['name']}{why}"
 
 
 def silences_text(silences: Sequence[Answer]) -> str:
