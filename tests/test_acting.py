@@ -23,6 +23,7 @@ from prefect_crash_monitor.events import MONITOR_LABEL
 from prefect_crash_monitor.model import OWN_TAG, REPORT_KEY, artifact_key
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.policy import Policy, Rule, parse_policy
+from prefect_crash_monitor.render.terminal import cycle_text
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.store import LedgerStore
 from prefect_crash_monitor.windows import aligned
@@ -135,6 +136,7 @@ async def test_a_run_is_retried_once(world, stopped, wait_until):
 
     assert [(act.target, act.result) for act in first.acts] == [(run, Result.DONE)]
     assert second.acts == ()
+    assert "act: retried, done: flow-run " in cycle_text(first.to_json())
     ours = states(world, run)[-1]
     assert (ours["type"], ours["name"]) == ("SCHEDULED", "AwaitingRetry")
     assert ours["message"] == f"{MARK} ({flow}), retry 1, for sigterm-exit."
