@@ -22,7 +22,8 @@ from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.events import MONITOR_LABEL
 from prefect_crash_monitor.model import OWN_TAG, REPORT_KEY, artifact_key
 from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule, parse_policy
+from prefect_crash_monitor.policy import Policy, Rule
+from prefect_crash_monitor.policy_input import parse_policy
 from prefect_crash_monitor.render.terminal import cycle_text
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.store import LedgerStore

@@ -18,7 +18,7 @@ from prefect_crash_monitor.cycle import Result as Cycle
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.demo.processes import background
 from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import parse_policy
+from prefect_crash_monitor.policy_input import parse_policy
 from prefect_crash_monitor.settings import Settings
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -18,7 +18,8 @@ from prefect_crash_monitor.acts import PROCESS_GONE, Knowledge, Reason, plan_act
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.explain import CAUSES
 from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident
-from prefect_crash_monitor.policy import Policy, parse_policy
+from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.policy_input import parse_policy
 from prefect_crash_monitor.render.acts import acts_section
 from prefect_crash_monitor.slots import HeldSlot
 
