@@ -22,6 +22,7 @@ from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Crash, Kind, Window
 from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.rates import Rates, Wanted, in_words, not_looked_at, too_high, wanted
+from prefect_crash_monitor.render.incidents import incidents_section
 from prefect_crash_monitor.rule import RuleKind
 from prefect_crash_monitor.tallies import DAYS_KEPT, Day, Tally, tallied
 
@@ -89,7 +90,7 @@ def test_the_bounds_are_wilsons():
     """They are as many standard deviations away, as those are there; unknown of no runs."""
     for bound in share(10, 100).bounds:
         deviation = (bound * (1 - bound) / 100) ** 0.5
-        assert abs(0.1 - bound) / deviation == pytest.approx(1.96)
+        assert abs(0.1 - bound) / deviation == pytest.approx(3)
     assert share(0, 0).bounds == (0, 1)
 
 
@@ -195,8 +196,9 @@ def test_more_than_usual_is_told_and_has_its_all_clear():
         ("resolved", "rate etl/daily"),
     ]
     opened, resolved = (transition.incident for transition in told.told)
-    assert opened.basis == "7 of 307 runs crashed within 1 h (2.3 %, usually 0.3 %)"
+    assert opened.basis == "9 of 309 runs crashed within 1 h (2.9 %, usually 0.3 %)"
     assert resolved.basis == "16 of 316 runs crashed within 1 h (5.1 %, usually 0.3 %)"
+    assert opened.basis in incidents_section([opened], [], as_of=NOON + HOUR, ui_url="")
     assert resolved.crashes == 20
     assert resolved.first_crash_at == told.shop.crashes[0].at
 

@@ -83,6 +83,7 @@ async def test_a_deployment_that_crashes_more_than_it_usually_does(world, wait_u
         name="rate",
         kind=RuleKind.RATE,
         crashes=5,
+        factor=1.5,
         within=timedelta(minutes=4),
         quiet_for=TEN,
         only={"flow": flow},
