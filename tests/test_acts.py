@@ -247,6 +247,7 @@ def test_only_a_slot_of_a_run_that_is_surely_gone_is_freed(freed, left, change):
         ({"retry": {"at_most": 11}}, "actions.retry.at_most: Input should be less"),
         ({"retry": {"mode": "on"}}, "actions.retry.mode: Input should be"),
         ({"pause": {"crashs": 3}}, "actions.pause.crashs: Extra inputs"),
+        ({"pause": {"mode": "act", "rules": ["strom"]}}, "no rule is called strom"),
         ({"at_most_per_cycle": 51}, "actions.at_most_per_cycle: Input should be less"),
     ],
 )

@@ -6,6 +6,7 @@ monitor decides, tells and remembers as if it acted, and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Self
@@ -198,6 +199,10 @@ class PauseRule(BaseModel):
             "pattern from an accident, as in the rules."
         ),
     )
+
+    def misses(self, names: Collection[str]) -> list[str]:
+        """Rules that it waits for and the policy does not have; none while it is off."""
+        return [] if self.mode is Mode.OFF else sorted(set(self.rules) - set(names))
 
 
 class FreeRule(BaseModel):

@@ -254,6 +254,8 @@ class Policy(BaseModel):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"rule names must be unique, repeated: {', '.join(repeated)}")
+        if unknown := self.actions.pause.misses(names):
+            raise ValueError(f"actions.pause.rules: no rule is called {', '.join(unknown)}")
         self._refuse_gaps_shorter_than_the_cooldown()
         return self
 
