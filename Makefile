@@ -17,8 +17,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## real flow runs crash on an embedded server; count, report and notification
 	$(BIN)/crash-monitor demo
 
+# Two processes with a server each: the tests mostly wait for Prefect.
 test: $(STAMP)  ## everything that needs Python alone
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-live: $(STAMP)  ## crashes runs in 35 ways on a real server and explains them; some minutes
 	$(BIN)/python -m pytest -m live tests/live
