@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
@@ -21,9 +21,10 @@ from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Crash, Kind, Window
 from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rates import Rates, Wanted, in_words, not_looked_at, too_high, wanted
+from prefect_crash_monitor.rates import Rates, in_words, too_high
 from prefect_crash_monitor.render.incidents import incidents_section
 from prefect_crash_monitor.rule import RuleKind
+from prefect_crash_monitor.suspects import Wanted, days_wanted, not_looked_at, wanted
 from prefect_crash_monitor.tallies import DAYS_KEPT, Day, Tally, tallied
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -37,9 +38,10 @@ def share(crashed: int, runs: int) -> Share:
     return Share(crashed=crashed, ended=runs - crashed)
 
 
-def counted(days: int, per_day: int = 0, group: str = "etl/daily") -> Memory:
+def counted(days: int, per_day: int = 0, *groups: str) -> Memory:
     """A memory of the days before today, each counted whole, with crashes."""
-    whole = Day(covered=DAY, crashes={group: per_day} if per_day else {})
+    crashes = dict.fromkeys(groups or ["etl/daily"], per_day) if per_day else {}
+    whole = Day(covered=DAY, crashes=crashes)
     return Memory(
         tallies={
             "rate": Tally(
@@ -75,6 +77,7 @@ def monitor(crashes: Iterable[Crash], per_hour: float = 300, days: int = 7, per_
 # ---- shares
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(0, 5000))
 def test_the_bounds_hold_the_rate(crashed, others):
     """Whatever the numbers, and they get narrower with more of the same."""
@@ -142,6 +145,7 @@ shares = st.tuples(st.integers(0, 2_000), st.integers(0, 2_000)).map(
 )
 
 
+@settings(deadline=None)
 @given(shares, shares, shares)
 def test_what_is_below_the_factor_is_never_told(long, short, before):
     """Nor what is below the least share, nor what is over."""
@@ -322,8 +326,27 @@ def test_two_windows_and_all_days_known_are_asked_for():
 
     spans = [(ending.since, ending.until) for ending in what.windows]
     assert spans == [(NOON, NOON + HOUR), (NOON + 45 * MINUTE, NOON + HOUR)]
-    assert [ending.since for ending in what.days] == [MIDNIGHT - n * DAY for n in range(9, 0, -1)]
-    assert {e.runs.id for e in (*what.windows, *what.days)} == {"etl/daily"}
+    days = days_wanted(what, dict.fromkeys(what.windows, 495))
+    assert [ending.since for ending in days] == [MIDNIGHT - n * DAY for n in range(9, 0, -1)]
+    assert {ending.runs.id for ending in (*what.windows, *days)} == {"etl/daily"}
+
+
+def test_days_are_asked_for_only_where_the_rate_is_high_enough():
+    """A busy deployment always has some crashes; it is not compared each time."""
+    what = asked(burst(5), counted(9), 60)
+
+    assert days_wanted(what, dict.fromkeys(what.windows, 496)) == ()
+    assert days_wanted(what, {}) == ()
+
+
+def test_those_furthest_above_their_usual_number_come_first():
+    """Ten that always crash a lot do not hide one that does not."""
+    busy = [one for n in range(10) for one in burst(50, name=f"busy/{n}")]
+    known = counted(7, 50 * 24, *(f"busy/{n}" for n in range(10)))
+    what = asked([*busy, *burst(6, name="calm/one")], known, 60)
+
+    assert what.suspects[0].group == "calm/one"
+    assert len(what.left_out) == 1
 
 
 def test_the_number_of_questions_is_bounded():
@@ -331,12 +354,12 @@ def test_the_number_of_questions_is_bounded():
     storm = [one for n in range(30) for one in burst(5 + n, name=f"etl/{n:02}")]
     what = asked(storm, counted(7), *range(5, 125, 5))
 
-    assert len({ending.runs for ending in what.days}) == 10
+    assert len({suspect.runs for suspect in what.suspects}) == 10
     assert len(what.windows) == 60
     assert len(what.left_out) == 20
     assert not_looked_at(what) == (
         "The crash rate of etl/00 and 19 more was not judged: 10 deployments in one cycle, those "
-        "with the most crashes.",
+        "furthest above their usual number of crashes.",
     )
 
 

@@ -9,15 +9,15 @@ from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED,
 
 from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.endings import runs_ended
+from prefect_crash_monitor.endings import ended_in, ended_on, runs_ended
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import Ending, Memory, Runs, RunsOf
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rates import Wanted
 from prefect_crash_monitor.rule import RuleKind
 from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.store import LedgerStore
+from prefect_crash_monitor.suspects import Wanted
 from prefect_crash_monitor.tallies import Day, Tally
 from prefect_crash_monitor.windows import aligned
 
@@ -60,7 +60,7 @@ async def test_runs_that_ended_otherwise_than_crashed_are_counted(world):
 
     async with open_api() as api:
         before = api.requests
-        found = await runs_ended(api, Wanted(windows=windows, days=days))
+        found = await ended_in(api, windows) | await ended_on(api, days)
         cost = api.requests - before
         none = await runs_ended(api, Wanted())
 

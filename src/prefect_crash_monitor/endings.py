@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +12,8 @@ from prefect_crash_monitor.completions import QUERIES, is_id
 from prefect_crash_monitor.flow_runs import side_by_side, within
 from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.rates import Wanted
 from prefect_crash_monitor.reading import moment, rows, whole_answer
+from prefect_crash_monitor.suspects import Wanted, days_wanted
 from prefect_crash_monitor.tallies import DAY
 
 ENDED = ["COMPLETED", "FAILED", "CANCELLED"]
@@ -22,26 +22,39 @@ completed ended twice."""
 
 
 async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
-    """The number for each span that is wanted.
+    """What is wanted, and the days to compare with of those whose rate is high.
 
     One request for each window, by the time of the end, and one for all days of a deployment, by
     the time at which they were to start: that is all that Prefect's history tells, and over whole
     days it comes to the same.
     """
-    whole: dict[Runs, list[datetime]] = defaultdict(list)
-    for ending in wanted.days:
-        if is_id(ending.runs.id):
-            whole[ending.runs].append(ending.since)
+    found = await ended_in(api, wanted.windows)
+    return found | await ended_on(api, days_wanted(wanted, found))
 
-    async def in_window(ending: Ending) -> tuple[Ending, int]:
+
+async def ended_in(api: Api, windows: Iterable[Ending]) -> dict[Ending, int]:
+    """By the time of the end; a request each."""
+
+    async def one(ending: Ending) -> tuple[Ending, int]:
         return ending, await _count(api, ending)
 
-    async def by_day(runs: Runs) -> dict[Ending, int]:
-        return await _history(api, runs, whole[runs])
+    return dict(await side_by_side(one, [e for e in windows if is_id(e.runs.id)]))
 
-    found = dict(await side_by_side(in_window, [e for e in wanted.windows if is_id(e.runs.id)]))
-    for days in await side_by_side(by_day, whole):
-        found |= {ending: number for ending, number in days.items() if ending in wanted.days}
+
+async def ended_on(api: Api, days: Iterable[Ending]) -> dict[Ending, int]:
+    """On whole days, by the time at which the runs were to start; a request for each `Runs`."""
+    by_runs: dict[Runs, list[Ending]] = defaultdict(list)
+    for ending in days:
+        if is_id(ending.runs.id):
+            by_runs[ending.runs].append(ending)
+
+    async def of_one(runs: Runs) -> dict[Ending, int]:
+        told = await _history(api, runs, [ending.since for ending in by_runs[runs]])
+        return {ending: told[ending] for ending in by_runs[runs] if ending in told}
+
+    found: dict[Ending, int] = {}
+    for answer in await side_by_side(of_one, by_runs):
+        found |= answer
     return found
 
 

@@ -7,18 +7,16 @@ beyond chance, and over the latest quarter of it still too high, so that what is
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.baselines import Share, usual
-from prefect_crash_monitor.matching import matches
-from prefect_crash_monitor.memory import Beyond, Ending, Memory, Runs, runs_of
+from prefect_crash_monitor.memory import Beyond, Ending, Runs, runs_of
 from prefect_crash_monitor.model import Crash, Diagnosis, Window
 from prefect_crash_monitor.render.text import duration
-from prefect_crash_monitor.rule import Rule, RuleKind
-from prefect_crash_monitor.standing import by_group
-from prefect_crash_monitor.tallies import DAY, DAYS_KEPT, tallied
+from prefect_crash_monitor.rule import Rule
+from prefect_crash_monitor.tallies import DAY, tallied
 
 SHORT = 4
 """The short window is this part of the long one: with the fewest crashes that are told of, three
@@ -28,24 +26,8 @@ BASELINE_DAYS = 7
 """A week, as weekends differ. An open incident is compared with the week before it, as long as
 its days are kept: what lasts longer is what is usual."""
 
-DEPLOYMENTS_ASKED = 10
-"""Deployments looked at in one cycle, those with the most crashes; a storm over more is told of by
-rules that count."""
-
-WINDOWS_ASKED = 60
-"""Requests for windows in one cycle; ten deployments take 20, and more when intervals of an outage
-of the monitor are judged afterwards. The latest come first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which numbers of runs that ended are to be read."""
-
-    windows: tuple[Ending, ...] = ()
-    days: tuple[Ending, ...] = ()
-    """Whole days in UTC: one request tells all of a deployment's."""
-    left_out: frozenset[str] = field(default=frozenset())
-    """Deployments that are not looked at this time."""
+UNKNOWN = Share(crashed=0, ended=0)
+"""A share of nothing: it may be any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,51 +37,6 @@ class Rates:
     long: Share
     short: Share
     usual: Share
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Suspect:
-    """A deployment with enough crashes to look at, at the end of one interval."""
-
-    rule: Rule
-    group: str
-    runs: Runs
-    crashes: int
-    through: datetime
-    days: Sequence[datetime]
-
-
-def wanted(
-    memory: Memory,
-    crashes: Sequence[Crash],
-    rules: Sequence[Rule],
-    diagnoses: Mapping[str, Diagnosis],
-    throughs: Sequence[datetime],
-) -> Wanted:
-    """What must be known of runs that ended, to judge at these moments.
-
-    Only of deployments with the fewest crashes that a rule asks for, whatever becomes of those,
-    and with a day to compare with: in quiet times, nothing.
-    """
-    suspects = [
-        suspect
-        for rule in rules
-        if rule.kind is RuleKind.RATE
-        for suspect in _suspects(memory, crashes, rule, diagnoses, throughs)
-    ]
-    suspects.sort(key=lambda suspect: (suspect.through, suspect.crashes), reverse=True)
-    ranked = list(dict.fromkeys(suspect.runs for suspect in suspects))
-    looked_at = set(ranked[:DEPLOYMENTS_ASKED])
-    chosen = [suspect for suspect in suspects if suspect.runs in looked_at]
-    windows = dict.fromkeys(
-        Ending(s.runs, span.start, span.end) for s in chosen for span in _spans(s.rule, s.through)
-    )
-    days = dict.fromkeys(Ending(s.runs, at, at + DAY) for s in chosen for at in s.days)
-    return Wanted(
-        windows=tuple(windows)[:WINDOWS_ASKED],
-        days=tuple(days),
-        left_out=frozenset(s.group for s in suspects if s.runs not in looked_at),
-    )
 
 
 def with_tallies(
@@ -114,45 +51,7 @@ def with_tallies(
     return replace(beyond, memory=replace(beyond.memory, tallies=counted))
 
 
-def _suspects(
-    memory: Memory,
-    crashes: Sequence[Crash],
-    rule: Rule,
-    diagnoses: Mapping[str, Diagnosis],
-    throughs: Sequence[datetime],
-) -> Iterator[_Suspect]:
-    tally = memory.tallies.get(rule.name)
-    if tally is None:
-        return
-    meant = (
-        c for c in crashes if not c.in_process and matches(rule.only, c, diagnoses.get(c.state_id))
-    )
-    for group, members in by_group(meant, rule).items():
-        members.sort(key=lambda crash: crash.at)
-        for through in throughs:
-            recent = _recent(members, rule, through)
-            days = tally.whole_days(through - rule.within, DAYS_KEPT)
-            if len(recent) >= rule.crashes and days:
-                yield _Suspect(
-                    rule=rule,
-                    group=group,
-                    runs=runs_of(recent[-1], rule.scope),
-                    crashes=len(recent),
-                    through=through,
-                    days=days,
-                )
-
-
-def _recent(crashes: Sequence[Crash], rule: Rule, through: datetime) -> list[Crash]:
-    """Those in the long window, of crashes sorted by time."""
-    since, until = (
-        bisect_left(crashes, moment, key=lambda crash: crash.at)
-        for moment in (through - rule.within, through)
-    )
-    return list(crashes[since:until])
-
-
-def _spans(rule: Rule, through: datetime) -> tuple[Window, Window]:
+def windows_of(rule: Rule, through: datetime) -> tuple[Window, Window]:
     """The long window and the short one."""
     return Window(through - rule.within, through), Window(through - short(rule), through)
 
@@ -163,9 +62,12 @@ def short(rule: Rule) -> timedelta:
 
 
 def enough(rule: Rule, crashes: Sequence[Crash], through: datetime) -> list[Crash]:
-    """The crashes in the long window, where they are not too few to look at."""
-    recent = _recent(crashes, rule, through)
-    return recent if len(recent) >= rule.crashes else []
+    """The crashes in the long window, where they are not too few; of crashes sorted by time."""
+    since, until = (
+        bisect_left(crashes, moment, key=lambda crash: crash.at)
+        for moment in (through - rule.within, through)
+    )
+    return list(crashes[since:until]) if until - since >= rule.crashes else []
 
 
 def rates(
@@ -181,14 +83,16 @@ def rates(
     `since` is when its open incident began, so that the trouble is not compared with itself.
     """
     runs = runs_of(recent[-1], rule.scope)
-    long, latest = (_share(recent, runs, span, beyond) for span in _spans(rule, through))
+    long, latest = (_share(recent, runs, span, beyond) for span in windows_of(rule, through))
+    if long is None or latest is None:
+        return None
+    if long.rate < rule.at_least:  # then nobody asked for the days
+        return Rates(long=long, short=latest, usual=UNKNOWN)
     now = through - rule.within
     baseline = _baseline(rule, group, runs, min(now, since or now), beyond)
     if baseline is None:
         baseline = _baseline(rule, group, runs, now, beyond)
-    if long is None or latest is None or baseline is None:
-        return None
-    return Rates(long=long, short=latest, usual=baseline)
+    return Rates(long=long, short=latest, usual=baseline) if baseline else None
 
 
 def _share(crashes: Sequence[Crash], runs: Runs, span: Window, beyond: Beyond) -> Share | None:
@@ -233,16 +137,3 @@ def _percent(rate: float) -> str:
     if rate == 0:
         return "0 %"
     return f"{rate:.1%}".replace("%", " %") if rate >= 0.001 else "below 0.1 %"
-
-
-def not_looked_at(wanted: Wanted) -> tuple[str, ...]:
-    """What a reader must know of deployments left out."""
-    if not wanted.left_out:
-        return ()
-    first, *others = sorted(wanted.left_out)
-    more = f" and {len(others)} more" if others else ""
-    notice = (
-        f"The crash rate of {first}{more} was not judged: {DEPLOYMENTS_ASKED} deployments in one "
-        "cycle, those with the most crashes."
-    )
-    return (notice,)

@@ -16,12 +16,12 @@ from prefect_crash_monitor.memory import questions
 from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.rates import not_looked_at, wanted
 from prefect_crash_monitor.recoveries import date_recoveries
 from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import planned
 from prefect_crash_monitor.slot_holders import held_slots, unclaimed_slots
+from prefect_crash_monitor.suspects import not_looked_at, wanted
 from prefect_crash_monitor.windows import EPOCH, Due
 
 
@@ -43,7 +43,7 @@ async def see(
     explained = await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged)
     asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses, ledger.incidents)
     throughs = judged_through(plan, policy)
-    rates = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
+    suspects = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
     return Seen(
         now=now,
         policy=policy,
@@ -60,4 +60,6 @@ async def see(
         not_judged=not_looked_at(rates),
         held_slots=await held_slots(api, policy) if crashes else (),
         unclaimed=await unclaimed_slots(api, policy, crashes),
+        ended=await runs_ended(api, suspects),
+        not_judged=not_looked_at(suspects),
     )

@@ -62,6 +62,10 @@ class Tally:
         past = [at for at, day in self.days.items() if day.whole and at + DAY <= before]
         return past[-most:]
 
+    def mean(self, group: str, days: Sequence[datetime]) -> float:
+        """Crashes of a group on one of these days."""
+        return sum(self.days[at].crashes.get(group, 0) for at in days) / len(days)
+
 
 Tallies = Mapping[str, Tally]
 """By name of the rule."""

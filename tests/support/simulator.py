@@ -16,7 +16,7 @@ from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.ledger import Ledger, from_json, to_json
-from prefect_crash_monitor.memory import Runs, RunsOf, questions
+from prefect_crash_monitor.memory import Ending, Runs, RunsOf, questions
 from prefect_crash_monitor.model import (
     Crash,
     Diagnosis,
@@ -28,9 +28,9 @@ from prefect_crash_monitor.model import (
     Window,
 )
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.rates import not_looked_at, wanted
 from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
 from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.suspects import days_wanted, not_looked_at, wanted
 from prefect_crash_monitor.windows import due
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -65,6 +65,10 @@ class Shop:
     silences: Sequence[Silence] = ()
     ended: Callable[[str, datetime, datetime], int] = lambda *_: 0
     """How many runs of a deployment ended otherwise than crashed, in a span."""
+
+    def numbers(self, wanted: Iterable[Ending]) -> dict[Ending, int]:
+        """How many runs ended, of each span asked for."""
+        return {e: self.ended(e.runs.id, e.since, e.until) for e in wanted}
 
     def diagnosis(self, crash: Crash) -> Diagnosis:
         """Why a run crashed."""
@@ -117,7 +121,8 @@ class Simulator:
             self.ledger.memory, crashes, self.policy.rules, diagnoses, self.ledger.incidents
         )
         throughs = judged_through(plan, self.policy)
-        rates = wanted(self.ledger.memory, crashes, self.policy.rules, diagnoses, throughs)
+        suspects = wanted(self.ledger.memory, crashes, self.policy.rules, diagnoses, throughs)
+        ended = self.shop.numbers(suspects.windows)
         seen = Seen(
             now=now,
             policy=self.policy,
@@ -131,11 +136,8 @@ class Simulator:
             explained=Explained(diagnoses=diagnoses),
             silences=tuple(self.shop.silences),
             completed={runs: self.shop.completion(runs, at, now) for runs, at in asked.items()},
-            ended={
-                ending: self.shop.ended(ending.runs.id, ending.since, ending.until)
-                for ending in (*rates.windows, *rates.days)
-            },
-            not_judged=not_looked_at(rates),
+            ended=ended | self.shop.numbers(days_wanted(suspects, ended)),
+            not_judged=not_looked_at(suspects),
         )
         records, _ = count_due(seen)
         judgement = judge_due(seen)
