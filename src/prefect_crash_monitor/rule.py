@@ -82,7 +82,8 @@ class Rule(BaseModel):
             "run. new-cause: a kind of crash that was not seen for 90 days, once the monitor has "
             "learnt for a day. outage: crashes that tell of one trouble behind many (the API, its "
             "database, an image, nodes), with their symptoms, in one incident. rate: a larger "
-            "share of a deployment's runs than it usually loses."
+            "share of a deployment's runs than it usually loses; put it before rules that count, "
+            "whose incidents it otherwise leaves the crashes to."
         ),
     )
     only: dict[MatchedField, Pattern] = Field(

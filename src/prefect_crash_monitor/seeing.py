@@ -56,8 +56,6 @@ async def see(
             api, Window(first, plan.windows[-1].end), ledger.own_deployments
         ),
         completed=await latest_completions(api, asked),
-        ended=await runs_ended(api, rates),
-        not_judged=not_looked_at(rates),
         held_slots=await held_slots(api, policy) if crashes else (),
         unclaimed=await unclaimed_slots(api, policy, crashes),
         ended=await runs_ended(api, suspects),
