@@ -7,9 +7,13 @@ or by others, windows beyond the retention taken for quiet times.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from tests.support.simulator import Shop, Simulator, crash
 
 from prefect_crash_monitor.errors import Failing
+from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.reading import Doubt, crash_of_state, doubt_of, rows
 
 AT = "2026-11-24T12:00:00+00:00"
@@ -49,3 +53,16 @@ def test_a_lost_event_of_an_own_run_is_recognised_by_the_tags_of_its_flow():
 
     assert crash.tags == ("a", "b", "c")
     assert crash.deployment == "f/d"
+
+
+def test_what_is_told_late_is_not_reminded_of_in_the_same_breath():
+    """A monitor that was away for hours used to open an incident and remind of it in one cycle."""
+    hour = 60
+    shop = Shop(crashes=[crash(minute) for minute in range(1, 14 * hour, 10)])
+    policy = Policy(rules=[Rule(name="loop")], remind_after=timedelta(hours=4))
+    monitor = Simulator(shop, policy)
+    monitor.cycle(0)
+
+    told = [(at / hour, kind) for at, kind, *_ in monitor.play(range(8 * hour, 14 * hour, hour))]
+
+    assert told == [(8, "opened"), (12, "reminded")]

@@ -162,9 +162,9 @@ def as_it_is_now(
 
     Openings only: a notification that says three crashes while six are known is a poor one.
     """
-    latest = {(incident.id, incident.episode): incident for incident in incidents}
+    latest = {_episode(incident): incident for incident in incidents}
     return tuple(
-        replace(t, incident=latest.get((t.incident.id, t.incident.episode), t.incident))
+        replace(t, incident=latest.get(_episode(t.incident), t.incident))
         if t.kind is Kind.OPENED
         else t
         for t in transitions
@@ -178,10 +178,13 @@ def remind(
 
     Gaps double from `policy.remind_after` up to `policy.remind_at_most`. An incident that only
     waits for its quiet period is not reminded of, and one that waits for a completed run only
-    once, if nothing crashes any more: it may have been paused on purpose.
+    once, if nothing crashes any more: it may have been paused on purpose. One that is opened by
+    this very cycle is told of now, however long ago a monitor that was away should have done so.
     """
     incidents, reminders = [], []
-    for incident in judgement.incidents:
+    fresh = {_episode(t.incident) for t in judgement.transitions if t.kind is Kind.OPENED}
+    for known in judgement.incidents:
+        incident = replace(known, told_at=as_of) if _episode(known) in fresh else known
         if reminder_reason(incident, policy, as_of, silences) is not Reason.REMINDER_DUE:
             incidents.append(incident)
             continue
@@ -243,6 +246,10 @@ def _close(known: dict[str, Incident], case: Case) -> list[Transition]:
             known[id_] = resolved
             closed.append(_told(Kind.RESOLVED, resolved, reason, as_of))
     return closed
+
+
+def _episode(incident: Incident) -> tuple[str, int]:
+    return incident.id, incident.episode
 
 
 def _told(kind: Kind, incident: Incident, reason: Reason, at: datetime) -> Transition:

@@ -264,7 +264,7 @@ class Incident:
     """The runs whose completion ends it, as `memory.Runs`; empty where it ends otherwise."""
     reminders: int = 0
     told_at: datetime | None = None
-    """End of the interval of the latest opening or reminder."""
+    """When it was last told of: the end of the last interval that the telling cycle counted."""
     resolved_at: datetime | None = None
     judged_through: datetime | None = None
     """Crashes before this moment have been counted in."""
