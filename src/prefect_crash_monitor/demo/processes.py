@@ -45,12 +45,18 @@ class Sandbox:
         """The deployable project."""
         return self.folder / "project"
 
+    @property
+    def temporary(self) -> Path:
+        """Where its processes put their temporary files."""
+        return self.folder / "tmp"
+
     def environment(self) -> dict[str, str]:
         """The environment of every process: nothing of the user's own Prefect settings."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         path = os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", "")])
         return inherited | {
             "PATH": path,
+            "TMPDIR": str(self.temporary),  # Prefect's runners leave their folders there
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -72,6 +78,7 @@ class Sandbox:
             capture_output=True,
             text=True,
             check=False,
+            start_new_session=True,  # Ctrl-C ends the demo, and the demo ends this
         )
         if done.returncode:
             raise DemoFailed(f"{' '.join(arguments)} failed:\n{done.stdout}\n{done.stderr}")
@@ -91,8 +98,10 @@ def sandbox() -> Iterator[Sandbox]:
     """A fresh folder and a free port; the folder is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="crash-monitor-demo-"))
     try:
-        (folder / "project").mkdir()
-        yield Sandbox(folder, _free_port())
+        box = Sandbox(folder, _free_port())
+        box.project.mkdir()
+        box.temporary.mkdir()
+        yield box
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

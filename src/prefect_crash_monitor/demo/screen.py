@@ -43,22 +43,8 @@ class Screen:
         self._results.print(Panel(text, title=title, title_align="left", border_style="yellow"))
 
     def made(self, made: Sequence[Mapping[str, str]]) -> None:
-        """What the demo did to each run, and what the monitor found."""
-        table = Table(
-            title="What the demo did, and what the monitor found",
-            title_justify="left",
-            box=HORIZONTALS,
-            show_lines=True,
-        )
-        for column, share in SHARES.items():
-            table.add_column(column, ratio=share, overflow="fold")
-        for run in made:
-            table.add_row(
-                f"[bold]{escape(run['way'])}[/]\n[dim]{escape(run['did'])}[/]",
-                f"[bold]{escape(run['cause'])}[/]\n{escape(run['title'])}",
-                escape(shorten(run["evidence"], EVIDENCE_LENGTH)),
-            )
-        self._results.print(table)
+        """What was done to each run, and what was found."""
+        self._results.print(table_of(made))
 
     def numbers(self, count: Mapping[str, Any]) -> None:
         """The count, as `crash-monitor count` gives it."""
@@ -93,3 +79,22 @@ class Screen:
     def line(self, text: str) -> None:
         """A line of result."""
         self._results.print(escape(text))
+
+
+def table_of(made: Sequence[Mapping[str, str]]) -> Table:
+    """What the demo did to each run, what the monitor found, and the line that proves it."""
+    table = Table(
+        title="What the demo did, and what the monitor found",
+        title_justify="left",
+        box=HORIZONTALS,
+        show_lines=True,
+    )
+    for column, share in SHARES.items():
+        table.add_column(column, ratio=share, overflow="fold")
+    for run in made:
+        table.add_row(
+            f"[bold]{escape(run['way'])}[/]\n[dim]{escape(run['did'])}[/]",
+            f"[bold]{escape(run['cause'] or 'no crash found')}[/]\n{escape(run['title'])}",
+            escape(shorten(run["evidence"], EVIDENCE_LENGTH)),
+        )
+    return table
