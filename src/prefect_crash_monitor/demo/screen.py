@@ -18,7 +18,7 @@ from rich.table import Table
 from prefect_crash_monitor.render.text import shorten
 
 EVIDENCE_LENGTH = 150
-SHARES = {"flow run": 21, "cause found": 23, "evidence": 28}
+SHARES = {"flow run": 20, "cause found": 24, "evidence": 27}
 """Of the width; on 80 columns the longest cause fits on a line."""
 
 
@@ -71,7 +71,8 @@ class Screen:
             f"  crashes     {ui_url}/artifacts/key/crash-runs\n"
             f"  events      {ui_url}/events\n"
             f"  automations {ui_url}/automations\n"
-            f"or ask for one of them:\n"
+            f"  a close look at one run, and more: {ui_url}/artifacts\n"
+            f"or ask for a run's explanation:\n"
             f"  PREFECT_API_URL={ui_url}/api {escape(command)} explain {run}",
             soft_wrap=True,
         )
@@ -88,6 +89,7 @@ def table_of(made: Sequence[Mapping[str, str]]) -> Table:
         title_justify="left",
         box=HORIZONTALS,
         show_lines=True,
+        expand=True,
     )
     for column, share in SHARES.items():
         table.add_column(column, ratio=share, overflow="fold")
