@@ -10,7 +10,7 @@ from prefect_crash_monitor.count import count
 from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
 from prefect_crash_monitor.ledger import Ledger, enter, remember
 from prefect_crash_monitor.memory import Beyond
-from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition, Window
+from prefect_crash_monitor.model import Incident, IntervalRecord, Transition, Window
 from prefect_crash_monitor.seen import Seen
 from prefect_crash_monitor.silences import active, silenced
 
@@ -50,9 +50,6 @@ def judge_due(seen: Seen) -> Judgement:
         )
         incidents, beyond = judgement.incidents, judgement.beyond
         transitions += judgement.transitions
-    opened = {t.incident.id for t in transitions if t.kind is Kind.OPENED}
-    # Told now, whenever it was decided: the first reminder is that much later.
-    incidents = [replace(i, told_at=seen.end) if i.id in opened else i for i in incidents]
     told = as_it_is_now(transitions, incidents)
     judged = Judgement(incidents=tuple(incidents), transitions=told, beyond=beyond)
     return remind(judged, policy, seen.end, seen.silences)
