@@ -414,7 +414,8 @@ HOSTILE = [
 def test_time_grows_linearly(unit):
     """Eight times the text takes about eight times as long, not sixty-four.
 
-    Measured against each other in one run, the best of five of this process alone, so that a busy machine is no fault.
+    Measured against each other in one run, the best of five, in this process's own time, so that a
+    busy machine is no fault.
     """
     short, long = (unit * (size // len(unit)) for size in (4_000, 32_000))
 
