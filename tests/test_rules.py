@@ -441,3 +441,17 @@ def test_the_latest_streaks_are_remembered_within_bounds():
     assert len(known.streaks) == HITS_KEPT
     assert Streaked("loop", "f/6999") in known.streaks
     assert Streaked("loop", "f/0") not in known.streaks
+
+
+def test_two_rules_for_one_deployment_remind_once():
+    """The loop was opened after the count; the earlier rule's incident speaks for both."""
+    crashes = numbered(crash(m) for m in (2, 3, 20, *range(30, 600, 10)))
+    shop = Shop(crashes=crashes, completed=[("etl/daily", 10)])
+
+    told = Simulator(shop, policy(LOOP, CRASHES)).play(every(5, 600))
+
+    assert [item[1:3] for item in told if item[1] == "opened"] == [
+        ("opened", "crashes etl/daily"),
+        ("opened", "loop etl/daily"),
+    ]
+    assert {item[2] for item in told if item[1] == "reminded"} == {"loop etl/daily"}

@@ -180,12 +180,15 @@ def remind(
     waits for its quiet period is not reminded of, and one that waits for a completed run only
     once, if nothing crashes any more: it may have been paused on purpose. One that is opened by
     this very cycle is told of now, however long ago a monitor that was away should have done so.
+    Where rules have opened two for one group the earlier rule's reminds of both.
     """
     incidents, reminders = [], []
     fresh = {_episode(t.incident) for t in judgement.transitions if t.kind is Kind.OPENED}
+    told_by_another = _told_by_another(judgement.open, policy, as_of)
     for known in judgement.incidents:
         incident = replace(known, told_at=as_of) if _episode(known) in fresh else known
-        if reminder_reason(incident, policy, as_of, silences) is not Reason.REMINDER_DUE:
+        reason = reminder_reason(incident, policy, as_of, silences)
+        if reason is not Reason.REMINDER_DUE or _episode(incident) in told_by_another:
             incidents.append(incident)
             continue
         told = replace(incident, reminders=incident.reminders + 1, told_at=as_of)
@@ -211,6 +214,24 @@ def reminder_reason(
     gap = min(policy.remind_after * 2**doublings, policy.remind_at_most)
     due_at = _last_told(incident) + gap
     return Reason.REMINDER_DUE if due_at <= as_of else Reason.STILL_BURNING
+
+
+def _told_by_another(
+    incidents: Sequence[Incident], policy: Policy, as_of: datetime
+) -> set[tuple[str, int]]:
+    """Open incidents of a deployment, or another group, that an earlier rule's speaks for, too."""
+    ranks = {rule.name: rank for rank, rule in enumerate(policy.rules)}
+    first: dict[tuple[str, str], int] = {}
+    for incident in incidents:
+        if incident.group and incident.burning_until > as_of - policy.grace:
+            where, rank = (incident.scope, incident.group), ranks.get(incident.rule, len(ranks))
+            first[where] = min(rank, first.get(where, rank))
+    return {
+        _episode(incident)
+        for incident in incidents
+        if ranks.get(incident.rule, len(ranks))
+        > first.get((incident.scope, incident.group), len(ranks))
+    }
 
 
 def _last_told(incident: Incident) -> datetime:
