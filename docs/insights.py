@@ -59,7 +59,7 @@ class Signature:
 INSIGHTS: Mapping[str, Insight] = {
     "I01": Insight(
         title="Pipeline task fails when required data column is missing from input file",
-        missing="failed runs in the report: they are explained when asked for",
+        beside="in the report beside the crashes: the run failed, it is not counted",
     ),
     "I02": Insight(
         title="Worker exits unexpectedly when API server returns HTTP 500",
@@ -121,18 +121,19 @@ INSIGHTS: Mapping[str, Insight] = {
     "I13": Insight(
         title="Flow run submission failure sets incorrect Failed state instead of Crashed",
         severity="warning",
-        missing=(
-            "those of agents up to 2.10.9 in the count, which counts states of type CRASHED: they "
-            "are told as crashes when asked for"
+        beside=(
+            "those that agents up to 2.10.9 called Failed, in the report beside the crashes; the "
+            "count is of states of type CRASHED"
         ),
     ),
     "I14": Insight(
         title=(
             "PostgreSQL connection pool exhaustion causes Prefect server errors and worker crashes"
         ),
+        beside="the crashes of several deployments at that time are one incident, rule `outage`",
         missing=(
-            "its traces where no text names it (a plain 500, workers lost together); whether the "
-            "pools fit max_connections"
+            "its traces where no text names it (workers lost together); whether the pools fit "
+            "max_connections"
         ),
     ),
     "I15": Insight(
