@@ -362,6 +362,19 @@ def test_a_private_key_that_was_cut_off_is_taken_to_the_end():
     assert redact(f"x {cut}") == "x -----BEGIN RSA PRIVATE KEY-----***"
 
 
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        *("slack", "discord", "tgram", "msteams", "workflows", "mmost", "mmosts", "pover"),
+        *("opsgenie", "pagerduty", "sendgrid", "twilio", "mailto", "mailtos", "rocket"),
+        *("rockets", "gchat", "zulip", "ntfy", "ntfys", "SLACK"),
+    ],
+)
+def test_every_scheme_of_apprise_has_its_secrets_hidden(scheme):
+    """Each has a hint of its own, without which its row would not be asked."""
+    assert redact(f"to {scheme}://A1b2C3/d4 failed") == f"to {scheme}://*** failed"
+
+
 HOSTILE = [
     "a",
     "a.",

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 from prefect_crash_monitor.explain import (
     Explanation,
+    commands,
     evidence_of_crash,
     explain,
-    needs_logs,
+    first_answer,
 )
+from prefect_crash_monitor.explain.causes import CAUSES
 from prefect_crash_monitor.fingerprint import fingerprint
 from prefect_crash_monitor.model import Crash, Diagnosis
 
@@ -29,6 +31,8 @@ Logs = Sequence[Mapping[str, Any]]
 Item = TypeVar("Item")
 Kind = tuple[str, str]
 """First fingerprint and deployment: what crashes share that are taken for the same."""
+
+Alike = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +64,54 @@ class FirstLook:
 
 
 def first_look(crashes: Iterable[Crash]) -> FirstLook:
-    """Each crash as its event alone explains it."""
+    """Each crash as its event alone explains it; those that differ by their run only, once."""
+    known: dict[Alike, tuple[Diagnosis, bool]] = {}
     diagnoses, unclear = {}, []
     for crash in crashes:
-        evidence = evidence_of_crash(crash)
-        diagnoses[crash.state_id] = _diagnosis(crash, explain(evidence))
-        if needs_logs(evidence):
+        alike = _alike(crash)
+        if alike in known:
+            diagnosis, needs_logs = known[alike]
+            diagnosis = _for_run(diagnosis, crash)
+        else:
+            explanation, needs_logs = first_answer(evidence_of_crash(crash))
+            diagnosis = _diagnosis(crash, explanation)
+            known[alike] = diagnosis, needs_logs
+        diagnoses[crash.state_id] = diagnosis
+        if needs_logs:
             unclear.append(crash)
     return FirstLook(diagnoses=diagnoses, unclear=tuple(unclear))
 
 
+def _alike(crash: Crash) -> Alike:
+    """All of a crash that its explanation depends on, but for the run's own id and name."""
+    return (
+        *(crash.message, crash.state_name, crash.from_state, crash.run_count),
+        *(crash.flow, crash.deployment),
+        *(crash.work_pool, crash.work_pool_type, crash.work_queue),
+    )
+
+
+def _for_run(diagnosis: Diagnosis, crash: Crash) -> Diagnosis:
+    """The diagnosis of a crash like this one, with the command for this one's run."""
+    own = commands(CAUSES[diagnosis.cause].commands, evidence_of_crash(crash).names)
+    return replace(diagnosis, command=own[0] if own else "")
+
+
 def exemplars(look: FirstLook, limit: int) -> list[Crash]:
-    """The crashes to look at: one of each kind of message, then of each deployment, then more."""
-    prints: dict[str, dict[str, list[Crash]]] = defaultdict(lambda: defaultdict(list))
+    """The crashes to look at: one of each kind of message, then of each deployment, then more.
+
+    In each round those come first of which there are most, so that few are left to guess.
+    """
+    kinds: dict[Kind, list[Crash]] = defaultdict(list)
     for crash in sorted(look.unclear, key=lambda c: (c.at, c.state_id), reverse=True):
-        first, deployment = _kind(crash, look)
-        prints[first][deployment].append(crash)
-    by_print = (_in_turns(deployments.values()) for deployments in prints.values())
-    return _in_turns(by_print)[:limit]
+        kinds[_kind(crash, look)].append(crash)
+    largest: dict[str, Sequence[Crash]] = {}
+    ranked = sorted(kinds.items(), key=lambda item: -len(item[1]))
+    for (first, _), crashes in ranked:
+        largest.setdefault(first, crashes)
+    each_message = (crashes[0] for crashes in largest.values())
+    each_deployment = _in_turns(crashes for _, crashes in ranked)
+    return list(dict.fromkeys((*each_message, *each_deployment)))[:limit]
 
 
 def second_look(look: FirstLook, read: Mapping[str, Read]) -> dict[str, Diagnosis]:

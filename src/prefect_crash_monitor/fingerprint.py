@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prefect_crash_monitor.redact import redact
 
@@ -146,8 +147,20 @@ def fingerprint(cause: str, message: str) -> str:
 
 def normalise(message: str) -> str:
     """The message without secrets and without what varies from run to run, on one line."""
-    line = " ".join(redact(message[:READ]).split())
-    return PATTERN.sub(_placeholder, line)[:KEPT].rstrip()
+    return _normalised(message[:READ])
+
+
+@lru_cache(maxsize=1_000)
+def _normalised(message: str) -> str:
+    """Remembered, since thousands of crashes have the same message."""
+    line = " ".join(redact(message).split())
+    kept, length, end = [], 0, 0
+    for match in PATTERN.finditer(line):
+        kept += [line[end : match.start()], _placeholder(match)]
+        length, end = length + len(kept[-2]) + len(kept[-1]), match.end()
+        if length >= KEPT:  # what comes after is not kept, so not looked at
+            break
+    return "".join([*kept, line[end:]])[:KEPT].rstrip()
 
 
 def _placeholder(match: re.Match[str]) -> str:

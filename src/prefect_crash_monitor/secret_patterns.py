@@ -124,8 +124,8 @@ class Rule:
         return self.pattern.sub(self.replacement, text)
 
 
-def _shape(name: str, pattern: str, replacement: str = STARS) -> Rule:
-    return Rule(name, re.compile(pattern), replacement)
+def _shape(name: str, pattern: str, replacement: str = STARS, hints: str = "") -> Rule:
+    return Rule(name, re.compile(pattern), replacement, tuple(hints.split()))
 
 
 def _words(name: str, hints: str, pattern: str, replacement: str) -> Rule:
@@ -176,6 +176,7 @@ RULES: tuple[Rule, ...] = (
         "basic",
         r"([Bb]asic[ \t]{1,4}+)(?=[A-Za-z+/]{0,60}(?:\d|=|[a-z][A-Z]))[A-Za-z0-9+/=]{8,}+",
         r"\1***",
+        hints="basic",
     ),
     _words(
         "command option",
@@ -190,7 +191,10 @@ RULES: tuple[Rule, ...] = (
         r"\1\2\3***\3",
     ),
     _shape(
-        "curl user", r"((?<!\S)(?:-u|--user)[ =]{1,4}(?!\d+:\d)[^\s:]{1,100}:)[^\s\"']++", r"\1***"
+        "curl user",
+        r"((?<!\S)(?:-u|--user)[ =]{1,4}(?!\d+:\d)[^\s:]{1,100}:)[^\s\"']++",
+        r"\1***",
+        hints="-u",
     ),
     # By the name in front.
     _words(
@@ -220,9 +224,17 @@ RULES: tuple[Rule, ...] = (
     _shape("gitlab token", r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent)-[\w.-]{16,}+"),
     _shape("slack token", r"xox[a-z]-[A-Za-z0-9-]{8,}+|xapp-[A-Za-z0-9-]{8,}+"),
     _shape("google key", r"AIza[\w-]{30,}+|ya29\.[\w-]{20,}+|GOCSPX-[\w-]{20,}+"),
-    _shape("stripe key", r"[srp]k_(?:live|test)_[A-Za-z0-9]{10,}+|whsec_[A-Za-z0-9+/=]{16,}+"),
+    _shape(
+        "stripe key",
+        r"[srp]k_(?:live|test)_[A-Za-z0-9]{10,}+|whsec_[A-Za-z0-9+/=]{16,}+",
+        hints="k_live_ k_test_ whsec_",
+    ),
     # `task-run-...` has `sk-` in it.
-    _shape("model provider key", r"(?<![A-Za-z0-9])sk-[\w-]{20,}+|hf_[A-Za-z0-9]{20,}+"),
+    _shape(
+        "model provider key",
+        r"(?<![A-Za-z0-9])sk-[\w-]{20,}+|hf_[A-Za-z0-9]{20,}+",
+        hints="sk- hf_",
+    ),
     _shape(
         "package registry token", r"npm_[A-Za-z0-9]{30,}+|pypi-[\w-]{40,}+|dckr_pat_[\w-]{20,}+"
     ),
@@ -241,7 +253,8 @@ RULES: tuple[Rule, ...] = (
     ),
     _words(
         "apprise url",
-        "://",
+        "slack: discord: gram: teams: workflows: most pover: opsgenie: pagerduty: sendgrid: "
+        "twilio: mailto rocket gchat: zulip: ntfy",
         r"((?<![a-z])(?:slack|discord|tgram|msteams|workflows|mmosts?|pover|opsgenie|pagerduty"
         r"|sendgrid|twilio|mailtos?|rockets?|gchat|zulip|ntfys?)://)[^\s\"'<>]++",
         r"\1***",

@@ -2,7 +2,7 @@
 
 from prefect_crash_monitor.explain.causes import CAUSES
 from prefect_crash_monitor.explain.evidence import Evidence
-from prefect_crash_monitor.explain.explainer import explain, needs_logs
+from prefect_crash_monitor.explain.explainer import commands, explain, first_answer, needs_logs
 from prefect_crash_monitor.explain.explanation import (
     Confidence,
     Explanation,
@@ -22,8 +22,10 @@ __all__ = [
     "Line",
     "Severity",
     "Verdict",
+    "commands",
     "evidence_of_bundle",
     "evidence_of_crash",
     "explain",
+    "first_answer",
     "needs_logs",
 ]

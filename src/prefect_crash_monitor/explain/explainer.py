@@ -56,18 +56,18 @@ class Match:
 def explain(evidence: Evidence, now: datetime | None = None) -> Explanation:
     """Why the run is as it is, judged as of `now`, or of the time when it was captured."""
     evidence = evidence.as_of(now)
-    match = best_match(evidence)
-    if match.rule is not None:
-        return _explained(evidence, match, match.rule)
-    verdict = UNTOLD.get(evidence.state.type)
-    return _untold(evidence, verdict) if verdict else healthy(evidence)
+    return _answer(evidence, best_match(evidence))
 
 
 def needs_logs(evidence: Evidence) -> bool:
     """Whether the run's logs, if they were read, might change its explanation."""
-    if evidence.logs is not None:
-        return False
-    return bool(best_match(evidence).unread & {Part.LOGS, Part.EVENTS})
+    return _needs_logs(evidence, best_match(evidence))
+
+
+def first_answer(evidence: Evidence) -> tuple[Explanation, bool]:
+    """What `explain` and `needs_logs` say, for the price of one."""
+    match = best_match(evidence)
+    return _answer(evidence, match), _needs_logs(evidence, match)
 
 
 def best_match(evidence: Evidence) -> Match:
@@ -79,6 +79,17 @@ def best_match(evidence: Evidence) -> Match:
             return Match(rule=rule, finding=finding, unread=unread)
         unread |= finding.unread
     return Match(rule=None, finding=Finding(held=False), unread=unread)
+
+
+def _needs_logs(evidence: Evidence, match: Match) -> bool:
+    return evidence.logs is None and bool(match.unread & {Part.LOGS, Part.EVENTS})
+
+
+def _answer(evidence: Evidence, match: Match) -> Explanation:
+    if match.rule is not None:
+        return _explained(evidence, match, match.rule)
+    verdict = UNTOLD.get(evidence.state.type)
+    return _untold(evidence, verdict) if verdict else healthy(evidence)
 
 
 def _explained(evidence: Evidence, match: Match, rule: Rule) -> Explanation:

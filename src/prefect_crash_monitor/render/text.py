@@ -38,13 +38,16 @@ CHAT_SPECIAL = re.compile(
 IN_CHAT = {"<": "‹", "": " ", "@": "＠"}
 """Look-alikes: what is sent goes to any kind of block, and there is no escape that all know."""
 
+UNUSUAL = re.compile(r"[^ -~]")
+"""What may be invisible: all but ASCII's letters, digits and signs."""
+
 CUT_BEFORE_REDACTING = 20_000
 """A message may be 100 kB; more of it than this is never shown."""
 
 
 def one_line(text: str, limit: int) -> str:
     """The text without secrets, control and invisible characters, on one line, shortened."""
-    visible = "".join(map(_visible, redact(text[:CUT_BEFORE_REDACTING])))
+    visible = UNUSUAL.sub(_visible, redact(text[:CUT_BEFORE_REDACTING]))
     return shorten(" ".join(visible.split()), limit)
 
 
@@ -110,11 +113,12 @@ def crashes_of(number: int) -> str:
     return f"{number:,} crash" if number == 1 else f"{number:,} crashes"
 
 
-def _visible(char: str) -> str:
+def _visible(match: re.Match[str]) -> str:
     """Control and format characters (line breaks, escape codes, right-to-left marks) as a space.
 
     The joiner inside emoji stays, so that they stay whole.
     """
+    char = match[0]
     category = unicodedata.category(char)
     if category in {"Cc", "Cs", "Zl", "Zp"}:
         return " "
