@@ -148,13 +148,17 @@ class Told:
     kind: Kind
 
 
-def storm(number: int, deployments: int = DEPLOYMENTS, seed: int = 1) -> list[Told]:
+def storm(
+    number: int, deployments: int = DEPLOYMENTS, of: int | None = None, seed: int = 1
+) -> list[Told]:
     """So many crashes within `SPAN`, each kind as often as its weight says.
 
-    `deployments` is a multiple of `DEPLOYMENTS`.
+    `deployments` is a multiple of `DEPLOYMENTS`; `of` is how many of the kinds there are, the most
+    frequent ones, else all.
     """
     rng = random.Random(seed)
-    chosen = rng.choices(kinds(), [kind.weight for kind in kinds()], k=number)
+    some = sorted(kinds(), key=lambda kind: -kind.weight)[:of]
+    chosen = rng.choices(some, [kind.weight for kind in some], k=number)
     gap = SPAN / number
     return [
         _told(rng, kind, _place(rng, kind, deployments), BEGIN + gap * index)

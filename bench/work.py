@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from bench.memory import peak_kib
 from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.crash_events import state_events
@@ -43,7 +42,7 @@ async def measured(task: Json) -> Json:
             "bytes": api.bytes_received - received,
             "seconds": took,
             "floor_seconds": sorted(floor_times)[len(floor_times) // 2],
-            "peak_kib": _peak_kib(),
+            "peak_kib": peak_kib(),
             "answer": answer,
         }
 
@@ -96,18 +95,6 @@ WORK: dict[str, Callable[[Api, Window, datetime], Counting | Cycling]] = {
 
 async def _floor(api: Api, window: Window) -> None:
     await count_events(api, state_events(window, ["CRASHED"]))
-
-
-def _peak_kib() -> int:
-    """Peak memory of this process.
-
-    Linux hands the peak of the parent down into `ru_maxrss`, so its own figure is asked first.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 async def _seconds(work: Callable[[], Awaitable[None]]) -> float:

@@ -1,0 +1,40 @@
+"""One monitoring cycle in a process of its own, as `crash-monitor run` does it, and what it costs.
+
+Run as `python -m bench.cycle`; prints a measurement as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.memory import peak_kib
+from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.cycle import run_cycle
+from prefect_crash_monitor.own_runs import Place
+from prefect_crash_monitor.settings import load_settings
+
+
+async def measured() -> dict[str, Any]:
+    """The result of a cycle as of now, with its costs."""
+    begun, processor = time.monotonic(), time.process_time()
+    async with open_api() as api:
+        settings = await load_settings(api)
+        result = await run_cycle(api, settings, Place(), datetime.now(UTC))
+        return {
+            "result": result.to_json(),
+            "requests": api.requests,
+            "bytes": api.bytes_received,
+            "begun": begun,
+            "seconds": time.monotonic() - begun,
+            "processor_seconds": time.process_time() - processor,
+            "peak_kib": peak_kib(),
+        }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asyncio.run(measured())) + "\n")
