@@ -19,6 +19,7 @@ from prefect_crash_monitor.explain import (
     evidence_of_crash,
     explain,
     first_answer,
+    needs_logs,
 )
 from prefect_crash_monitor.explain.causes import CAUSES
 from prefect_crash_monitor.fingerprint import fingerprint
