@@ -139,7 +139,7 @@ async def _crash_and_tell(api: Api, monitor: str, stage: Stage) -> dict[str, Any
     made = _explained(runs, await steps.diagnoses(api, Window(since, until)))
     screen.made(made)
     _show_news(stage)
-    screen.look_at(box.ui_url, made[0]["flow_run_id"])
+    screen.look_at(box.ui_url, made[-1]["flow_run_id"])
     opened = steps.incidents(box)
     with screen.step("It is still open: a reminder (here after seconds, really after hours)"):
         await _until_reminded(api, monitor, stage)
