@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,8 @@ from bench.server import database_of, server
 from prefect_crash_monitor.blocks import CrashPolicy
 from prefect_crash_monitor.demo.processes import Sandbox, sandbox
 from prefect_crash_monitor.demo.receiver import Receiver, receive
+from prefect_crash_monitor.events import DIGEST, INCIDENT_EVENTS, NOTIFY_LABEL
+from prefect_crash_monitor.model import Kind
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.windows import aligned
 
@@ -127,6 +129,7 @@ def _play(box: Sandbox, receiver: Receiver, runs: Sequence[Run]) -> FloodReport:
             flood = Flood(box, receiver, runs, begin, prober, sent, [first])
             _monitor(flood)
         told = _told(flood)
+        opened = sum(event["event"] == INCIDENT_EVENTS[Kind.OPENED] for event in told)
     return FloodReport(
         made=len(runs),
         deployments=DEPLOYMENTS,
@@ -135,7 +138,8 @@ def _play(box: Sandbox, receiver: Receiver, runs: Sequence[Run]) -> FloodReport:
         sent=sent,
         answers=prober.answers,
         cycles=flood.cycles,
-        told=told,
+        told=[event["payload"] for event in told if _is_told_by_itself(event)],
+        opened_events=opened,
         received=[str(message.get("text")) for message in receiver.messages],
         runs_started=_post(box, "/flow_runs/count", {}) - len(runs),
         counted=_counted(flood),
@@ -168,17 +172,29 @@ def _cycle(box: Sandbox) -> dict[str, Any]:
 
 
 def _told(flood: Flood) -> list[dict[str, Any]]:
-    """The payloads of the monitor's incident events, once each has had time to be sent on."""
-    expected = sum(len(cycle["result"]["transitions"]) for cycle in flood.cycles)
+    """The monitor's incident events and digests, once each has had time to be sent on."""
+    decided = sum(len(cycle["result"]["transitions"]) for cycle in flood.cycles)
     deadline = time.monotonic() + TOLD_SECONDS
-    while len(flood.receiver.messages) < expected and time.monotonic() < deadline:
-        time.sleep(0.5)
+    events = list(_incident_events(flood.box))
+    while time.monotonic() < deadline:
+        stored = sum(event["event"] != DIGEST for event in events)
+        if stored >= decided and len(flood.receiver.messages) >= sum(
+            map(_is_told_by_itself, events)
+        ):
+            break
+        time.sleep(1)
+        events = list(_incident_events(flood.box))
     time.sleep(TWICE_SECONDS)
-    return [event["payload"] for event in _incident_events(flood.box)]
+    return events
+
+
+def _is_told_by_itself(event: Mapping[str, Any]) -> bool:
+    """Whether a notification is sent of an event: of an incident in a digest only the digest's."""
+    return event["event"] == DIGEST or event["resource"][NOTIFY_LABEL] == "alone"
 
 
 def _incident_events(box: Sandbox) -> Iterator[dict[str, Any]]:
-    filter_ = {"event": {"prefix": ["crash-monitor.incident."]}, "order": "ASC"}
+    filter_ = {"event": {"name": [*INCIDENT_EVENTS.values(), DIGEST]}, "order": "ASC"}
     page = _post(box, "/events/filter", {"filter": filter_, "limit": 50})
     yield from page["events"]
     while page["next_page"]:

@@ -27,7 +27,9 @@ class FloodReport:
     answers: Sequence[Answer]
     cycles: Sequence[Mapping[str, Any]]
     told: Sequence[Mapping[str, Any]]
-    """Payloads of the monitor's incident events."""
+    """Payloads of the events that are notified of: incidents told alone, and digests."""
+    opened_events: int
+    """Events of opened incidents, those in a digest with them."""
     received: Sequence[str]
     """Texts that arrived at the webhook."""
     runs_started: int
@@ -60,8 +62,8 @@ def _wrong(report: FloodReport) -> Iterator[str]:
         yield f"{missing.total()} notifications never arrived: {next(iter(missing))[:200]!r}"
     if twice := received - told:
         yield f"{twice.total()} notifications too many arrived: {next(iter(twice))[:200]!r}"
-    if report.opened != sum(payload["kind"] == "opened" for payload in report.told):
-        yield f"{report.opened} incidents were opened, {len(report.told)} events tell of any"
+    if report.opened != report.opened_events:
+        yield f"{report.opened} incidents were opened, {report.opened_events} events tell of them"
 
 
 def show(report: FloodReport, console: Console) -> None:
@@ -74,7 +76,7 @@ def show(report: FloodReport, console: Console) -> None:
         f"at most {report.sent.most_late:.1f} s late, {report.sent.refused} requests sent again",
         f"crashes counted        {report.counted:,} {checked}",
         f"incidents opened       {report.opened:,}",
-        f"notifications received {len(report.received):,} {checked}: one for each to be told",
+        f"notifications received {len(report.received):,} {checked}: one an incident or digest",
         f"flow runs started      {report.runs_started} {checked}: none",
         f"slowest API answer     {_slowest(report)}, "
         f"{sum(not a.ok for a in report.answers)} of {len(report.answers):,} answers failed",

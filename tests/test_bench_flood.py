@@ -22,6 +22,7 @@ RIGHT = FloodReport(
     answers=[],
     cycles=[{"result": {"transitions": [OPENED]}}, {"result": {"transitions": []}}],
     told=[TOLD],
+    opened_events=1,
     received=["three crashes"],
     runs_started=0,
     counted=5,
@@ -91,7 +92,7 @@ def test_a_flood_as_it_must_be_is_not_wrong():
         {"received": []},
         {"received": ["three crashes", "three crashes"]},
         {"received": ["another"]},
-        {"told": [], "received": []},
+        {"opened_events": 0},
     ],
     ids=["miscounted", "miscounted later", "run", "not told", "told twice", "odd", "no event"],
 )
