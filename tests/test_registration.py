@@ -151,7 +151,7 @@ def test_five_processes_at_once_make_one_set(world, api_url, monitor, block, tmp
 
 async def test_at_once_from_one_process_too(world, monitor, block):
     """Eight coroutines, which meet the server closer together than processes do."""
-    await asyncio.gather(*(registered(Policy(receiver=block), monitor) for _ in range(8)))
+    await asyncio.gather(*(registered(Policy(receiver=block), monitor) for _ in range(4)))
 
     names = [automation["name"] for automation in on_server(world, monitor)]
     assert len(names) == len(set(names)) == NUMBER

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from prefect_crash_monitor.model import Incident
+from prefect_crash_monitor.model import NAMES_KEPT, Incident
 from prefect_crash_monitor.render.text import (
     code,
     crashes_of,
@@ -17,6 +17,7 @@ from prefect_crash_monitor.render.text import (
 )
 
 SHOWN = 20
+NAMED = 5
 
 
 def incidents_section(
@@ -45,13 +46,9 @@ def _incident(incident: Incident, as_of: datetime, ui_url: str) -> str:
     if incident.basis:
         lines.append(f"  - {markdown(incident.basis)}")
     if len(incident.deployments) > 1:
-        names = sorted(incident.deployments.items(), key=lambda item: -item[1])
-        told = ", ".join(f"{markdown(name)} ({number})" for name, number in names[:5])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        lines.append(f"  - in {told}{more}")
+        lines.append(f"  - in {_ranked(incident.deployments)}")
     if len(incident.causes) > 1:
-        told = ", ".join(f"{cause} ({n})" for cause, n in list(incident.causes.items())[:5])
-        lines.append(f"  - causes: {markdown(told, 400)}")
+        lines.append(f"  - causes: {_ranked(incident.causes)}")
     if incident.title:
         lines.append(f"  - **{markdown(incident.title)}** ({markdown(incident.sample_cause)})")
     if incident.remedy:
@@ -62,3 +59,12 @@ def _incident(incident: Incident, as_of: datetime, ui_url: str) -> str:
         logs = f"prefect flow-run logs {incident.sample_run_id}"
         lines.append(f"  - next: {code(incident.command or logs)}")
     return "\n".join(lines)
+
+
+def _ranked(counts: Mapping[str, int]) -> str:
+    """The most frequent of the names; of more than it keeps an incident does not know how many."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{markdown(name)} ({number})" for name, number in ranked[:NAMED])
+    if (left := len(ranked) - NAMED) <= 0:
+        return told
+    return f"{told} and {left} more" if len(ranked) < NAMES_KEPT else f"{told} and more"
