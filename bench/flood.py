@@ -88,7 +88,7 @@ def bench_flood(number: int, kinds: int | None, console: Console) -> int:
     """Makes the flood and prints what came of it; 1 where anything is not as it must be."""
     with ExitStack() as stack:
         box = stack.enter_context(sandbox())
-        receiver = stack.enter_context(receive(lambda _: None))
+        receiver = stack.enter_context(receive())
         own = {PREFECT_API_URL: box.api_url, PREFECT_HOME: box.folder / "prefect"}
         stack.enter_context(temporary_settings(own))
         with server(box):
@@ -190,7 +190,7 @@ def _told(flood: Flood) -> list[dict[str, Any]]:
 
 def _is_told_by_itself(event: Mapping[str, Any]) -> bool:
     """Whether a notification is sent of an event: of an incident in a digest only the digest's."""
-    return event["event"] == DIGEST or event["resource"][NOTIFY_LABEL] == "alone"
+    return bool(event["event"] == DIGEST or event["resource"][NOTIFY_LABEL] == "alone")
 
 
 def _incident_events(box: Sandbox) -> Iterator[dict[str, Any]]:
