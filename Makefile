@@ -29,7 +29,7 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## cost and truth: counting, explaining, a flood; 6 to 10 minutes, RUNS=100000 for more
+bench: $(STAMP)  ## cost and truth: counting, explaining, a flood; 5 minutes, RUNS=100000 for more
 	$(BIN)/python -m bench --runs $(or $(RUNS),10000)
 
 screenshot: $(STAMP)  ## the report in the Prefect UI, in a headless Chromium (install it first)
