@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.test_render import UI, incident
 
+from prefect_crash_monitor.events import digest_event
 from prefect_crash_monitor.model import Incident, Kind, Reason, Transition
 from prefect_crash_monitor.render.digest import digest
 from prefect_crash_monitor.render.notification import notification
@@ -121,3 +122,16 @@ def test_a_digest_names_the_worst_first():
 if __name__ == "__main__":
     for name, text in texts().items():
         (GOLDEN / f"{name}.txt").write_text(text)
+
+
+def test_a_digest_is_another_one_when_it_tells_of_more():
+    """Two cycles at once that decide the same tell it once, and what only one decides is told."""
+
+    def id_of(transitions: list[Transition]) -> str:
+        text = digest(transitions, ui_url=UI, monitor="eu")
+        to = {"to": "receiver", "severity": "critical"}
+        return digest_event(transitions, text, **to, monitor="eu", now=KILLED.opened_at).id
+
+    several = SEVERAL["digest"]
+    assert id_of(several) == id_of(several[::-1])
+    assert id_of(several) != id_of(several[:-1])

@@ -98,3 +98,13 @@ async def test_a_crash_loop_opens_and_a_completed_run_resolves_it(world, wait_un
     assert opened == ["opened threshold-crossed 3"]
     assert still == []
     assert resolved == ["resolved run-completed 3"]
+
+
+async def test_what_is_no_id_is_left_open(api_url):
+    """Events, which anyone may send, name flows as they like; Prefect refuses such a filter."""
+    forged = Runs(RunsOf.FLOW_WITHOUT_DEPLOYMENT, "x")
+
+    async with open_api() as api:
+        before = api.requests
+        assert await latest_completions(api, {forged: datetime.now(UTC)}) == {}
+        assert api.requests == before
