@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
-from tests.support.server import Server, own_server
+from tests.support.server import Server, own_server, world_of
 from tests.support.world import World
 
 from prefect_crash_monitor.act import Result
@@ -89,8 +88,7 @@ def cycle() -> Cycle:
 
 def test_a_run_that_lost_its_process_is_retried_and_completes(server, tmp_path, wait_until):
     """Crashed once, retried once, completed, by the same worker and with its own history."""
-    with temporary_settings({PREFECT_API_URL: server.box.api_url, PREFECT_API_KEY: None}):
-        world = World(server.box.api_url)
+    with world_of(server) as world:
         run = world.deployed_run(deploy(world, tmp_path))
 
         def is_now(type_: str) -> bool:
@@ -104,7 +102,6 @@ def test_a_run_that_lost_its_process_is_retried_and_completes(server, tmp_path, 
         later = cycle()
 
         states = world.http.get("/flow_run_states/", params={"flow_run_id": run}).json()
-        world.close()
 
     assert [(act.target, act.result, act.number) for act in acts] == [(run, Result.DONE, 1)]
     assert later.acts == ()

@@ -42,6 +42,7 @@ from prefect_crash_monitor.ledger import Ledger, from_json, to_json
 from prefect_crash_monitor.model import Kind, Severity
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.render.deliveries import SHOWN, TO_DO, WORDS, deliveries_section
+from prefect_crash_monitor.routing import shares
 from prefect_crash_monitor.telling import events_to_tell
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -366,7 +367,13 @@ def test_of_what_is_told_in_a_digest_the_digest_is_watched():
     warnings = [opened(incident(id=f"{number:012x}")) for number in range(7)]
     critical = opened(incident(id="c" * 12, severity="critical"))
     events = events_to_tell(
-        (), [*warnings, critical], policy, monitor="default", ui_url="", now=NOON
+        (),
+        [*warnings, critical],
+        shares(policy),
+        digest_above=policy.digest_above,
+        monitor="default",
+        ui_url="",
+        now=NOON,
     )
 
     watched = told_now([e.body() for e in events], policy, monitor="default", now=NOON)

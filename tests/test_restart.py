@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
-from tests.support.server import Server, own_server
+from tests.support.server import Server, server_with_project, world_of
 from tests.support.webhook import webhook
 from tests.support.world import CRASHED, PENDING, RUNNING, World, unique
 
@@ -34,22 +33,16 @@ MINUTE = timedelta(minutes=1)
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server for this file, with the project deployed by the real commands."""
-    with own_server() as server:
-        box = server.box
-        box.command("prefect_crash_monitor", "init", str(box.project))
-        pool = ("work-pool", "create", "crash-monitor", "--type", "process")
-        box.command("prefect", "--no-prompt", *pool)
-        box.command("prefect", "--no-prompt", "deploy", "--all")
+    with server_with_project() as server:
+        server.box.command("prefect", "--no-prompt", "deploy", "--all")
         yield server
 
 
 @pytest.fixture
 def there(server: Server) -> Iterator[World]:
     """The world of that server; our own API goes there, too."""
-    with temporary_settings({PREFECT_API_URL: server.box.api_url, PREFECT_API_KEY: None}):
-        world = World(server.box.api_url)
+    with world_of(server) as world:
         yield world
-        world.close()
 
 
 def settings(name: str, receiver: str | None = None) -> Settings:

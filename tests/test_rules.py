@@ -455,3 +455,22 @@ def test_two_rules_for_one_deployment_remind_once():
         ("opened", "loop etl/daily"),
     ]
     assert {item[2] for item in told if item[1] == "reminded"} == {"loop etl/daily"}
+
+
+def test_a_loop_that_was_told_is_not_told_again_without_a_new_crash():
+    """The run that completed was deleted: nothing says any more that it is over."""
+    shop = Shop(crashes=numbered(crash(m) for m in (10, 11, 12)), completed=[("etl/daily", 20)])
+    monitor = Simulator(shop, policy(LOOP))
+    told = monitor.play([1, 16, 21, 26])
+    shop.completed = []
+
+    assert [item[1] for item in told] == ["opened", "resolved"]
+    assert monitor.play(every(5, 120)) == []
+
+
+def test_what_is_remembered_is_not_read_again():
+    """A kind's first crash is in the memory; only several of them must lie in the reading."""
+    several = Rule(name="n", kind="new-cause", crashes=2)
+
+    assert Policy(rules=[NEW]).lookback == Policy(rules=[]).lookback
+    assert Policy(rules=[several]).lookback > several.within

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
-from tests.support.server import Server, own_server
+from tests.support.server import Server, server_with_project, world_of
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, World, unique
 
 from prefect_crash_monitor.api import open_api
@@ -37,21 +36,15 @@ NAME = "/deployments/name/crash-triage/crash-triage"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server for this file, with the project written and nothing deployed yet."""
-    with own_server() as server:
-        box = server.box
-        box.command("prefect_crash_monitor", "init", str(box.project))
-        pool = ("work-pool", "create", "crash-monitor", "--type", "process")
-        box.command("prefect", "--no-prompt", *pool)
+    with server_with_project() as server:
         yield server
 
 
 @pytest.fixture
 def there(server: Server) -> Iterator[World]:
     """The world of that server; our own API goes there, too."""
-    with temporary_settings({PREFECT_API_URL: server.box.api_url, PREFECT_API_KEY: None}):
-        world = World(server.box.api_url)
+    with world_of(server) as world:
         yield world
-        world.close()
 
 
 def deploy(server: Server, there: World) -> None:

@@ -61,9 +61,15 @@ async def latest_completions(
     found: dict[Runs, datetime | None] = {}
     for of, begins in since.items():
         for part in _parts(begins):
-            answers = await _ask(api, QUERIES[of], part)
+            answers = await _ask(api, of, part)
             found |= {Runs(of, id_): ended for id_, ended in answers.items()}
     return found
+
+
+def filter_of(of: RunsOf, ids: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
+    """The filter for the runs of some groups, with more conditions on them."""
+    body = QUERIES[of].filters(ids)
+    return {**body, "flow_runs": {**body.get("flow_runs", {}), **more}}
 
 
 def is_id(text: str) -> bool:
@@ -81,29 +87,25 @@ def _parts(begins: Mapping[str, datetime]) -> Iterator[dict[str, datetime]]:
         yield dict(items[at : at + ASKED_AT_ONCE])
 
 
-async def _ask(
-    api: Api, query: Query, begins: Mapping[str, datetime]
-) -> dict[str, datetime | None]:
+async def _ask(api: Api, of: RunsOf, begins: Mapping[str, datetime]) -> dict[str, datetime | None]:
     answers: dict[str, datetime | None] = {}
     for _ in range(ROUNDS):
         left = sorted(begins.keys() - answers.keys())
         if not left:
             break
-        page = await _completed(api, query, left, min(begins[id_] for id_ in left))
+        page = await _completed(api, of, left, min(begins[id_] for id_ in left))
         with whole_answer("completed runs"):
             for run in page:  # the latest first
-                answers.setdefault(str(run[query.key]), moment(run["end_time"]))
+                answers.setdefault(str(run[QUERIES[of].key]), moment(run["end_time"]))
         if len(page) < PAGE:
             answers |= {id_: None for id_ in left if id_ not in answers}
     return answers
 
 
-async def _completed(api: Api, query: Query, ids: Sequence[str], since: datetime) -> Sequence[Json]:
-    body = query.filters(ids)
-    body["flow_runs"] = {
-        **body.get("flow_runs", {}),
+async def _completed(api: Api, of: RunsOf, ids: Sequence[str], since: datetime) -> Sequence[Json]:
+    completed = {
         "state": {"type": {"any_": ["COMPLETED"]}},
         "end_time": {"after_": since.isoformat()},
     }
-    body |= {"sort": "END_TIME_DESC", "limit": PAGE}
+    body = filter_of(of, ids, completed) | {"sort": "END_TIME_DESC", "limit": PAGE}
     return rows(await api.post("/flow_runs/filter", body), "completed runs")

@@ -128,9 +128,11 @@ def _outage(rule: Rule, _key: Key, crashes: Sequence[Crash], case: Case) -> Burn
     if len({crash.deployment or crash.flow for crash in roots}) < 2:
         return None
     met = _enough(rule, [crash.at for crash in roots])
+    if met is None:
+        return None
     # Its symptoms may come first.
-    symptoms = [crash.at for crash in crashes if met and abs(crash.at - met.first) <= rule.within]
-    return replace(met, first=min(met.first, *symptoms)) if met else None
+    first = min(crash.at for crash in crashes if abs(crash.at - met.first) <= rule.within)
+    return replace(met, first=first)
 
 
 def awaits_completion(rule: Rule) -> bool:

@@ -19,9 +19,9 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.confirmation import told_now
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
-from prefect_crash_monitor.delivery import Delivery, entered
+from prefect_crash_monitor.delivery import entered
 from prefect_crash_monitor.diagnose import Explained
-from prefect_crash_monitor.events import incident_json
+from prefect_crash_monitor.events import OutgoingEvent, incident_json
 from prefect_crash_monitor.judge import Judgement
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.model import IntervalRecord, Kind
@@ -37,6 +37,7 @@ from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.registering import register_if_changed
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
+from prefect_crash_monitor.routing import shares
 from prefect_crash_monitor.seeing import see
 from prefect_crash_monitor.seen import Seen
 from prefect_crash_monitor.settings import Settings
@@ -119,7 +120,8 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     events = events_to_tell(
         records,
         judgement.transitions,
-        settings.lasting,
+        shares(settings.lasting),
+        digest_above=policy.digest_above,
         monitor=settings.name,
         ui_url=place.ui_url,
         now=now,
@@ -128,9 +130,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     await _publish(api, seen, result, after, settings.name, place)
     # What is decided is remembered before it is told: a cycle killed in between is not decided
     # again, perhaps otherwise, and the next one sends what is missing.
-    outbox = tuple(event.body() for event in events)
-    told = told_now(outbox, settings.lasting, monitor=settings.name, now=now)
-    await store.write(_watching(replace(after, outbox=(*_of_late(again, now), *outbox)), told, now))
+    await store.write(_to_be_told(after, events, again, settings, now))
     await send(api, events)
     result = replace(result, acts=await actor.settle(planned.acts))
     metric.add_crashes(seen.new)
@@ -152,16 +152,23 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
     )
 
 
-def _of_late(resent: Sequence[Mapping[str, Any]], now: datetime) -> list[Mapping[str, Any]]:
-    """What was sent again is looked for once more, for an hour."""
-    return [event for event in resent if now - moment(event["occurred"]) < RESENT_FOR]
+def _to_be_told(
+    ledger: Ledger,
+    events: Sequence[OutgoingEvent],
+    again: Sequence[Mapping[str, Any]],
+    settings: Settings,
+    now: datetime,
+) -> Ledger:
+    """The ledger with its outbox, and with the notifications that the next cycles look for.
 
-
-def _watching(ledger: Ledger, told: Sequence[Delivery], now: datetime) -> Ledger:
-    """The ledger with what is to be watched by the next cycles."""
+    What was sent `again` by this cycle is looked for once more, for an hour.
+    """
+    new = tuple(event.body() for event in events)
+    late = (event for event in again if now - moment(event["occurred"]) < RESENT_FOR)
+    told = told_now(new, settings.lasting, monitor=settings.name, now=now)
     still_open = {f"{i.id}.{i.episode}" for i in ledger.incidents if i.is_open}
     deliveries = entered(ledger.deliveries, told, open_incidents=still_open, now=now)
-    return replace(ledger, deliveries=deliveries)
+    return replace(ledger, outbox=(*late, *new), deliveries=deliveries)
 
 
 async def _publish(

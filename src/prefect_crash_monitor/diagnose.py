@@ -71,14 +71,14 @@ def first_look(crashes: Iterable[Crash]) -> FirstLook:
     for crash in crashes:
         alike = _alike(crash)
         if alike in known:
-            diagnosis, needs_logs = known[alike]
+            diagnosis, is_unclear = known[alike]
             diagnosis = _for_run(diagnosis, crash)
         else:
-            explanation, needs_logs = first_answer(evidence_of_crash(crash))
+            explanation, is_unclear = first_answer(evidence_of_crash(crash))
             diagnosis = _diagnosis(crash, explanation)
-            known[alike] = diagnosis, needs_logs
+            known[alike] = diagnosis, is_unclear
         diagnoses[crash.state_id] = diagnosis
-        if needs_logs:
+        if is_unclear:
             unclear.append(crash)
     return FirstLook(diagnoses=diagnoses, unclear=tuple(unclear))
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.completions import QUERIES, is_id
+from prefect_crash_monitor.completions import filter_of, is_id
 from prefect_crash_monitor.flow_runs import side_by_side, within
 from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Window
@@ -61,13 +60,13 @@ async def ended_on(api: Api, days: Iterable[Ending]) -> dict[Ending, int]:
 async def _count(api: Api, ending: Ending) -> int:
     span = Window(ending.since, ending.until)
     more = {"state": {"type": {"any_": ENDED}}, "end_time": within(span)}
-    number = await api.post("/flow_runs/count", _of(ending.runs, more))
+    number = await api.post("/flow_runs/count", filter_of(ending.runs.of, [ending.runs.id], more))
     with whole_answer("the number of flow runs"):
         return int(number)
 
 
 async def _history(api: Api, runs: Runs, days: Sequence[datetime]) -> dict[Ending, int]:
-    body = _of(runs, {}) | {
+    body = filter_of(runs.of, [runs.id], {}) | {
         "history_start": min(days).isoformat(),
         "history_end": (max(days) + DAY).isoformat(),
         "history_interval_seconds": DAY.total_seconds(),
@@ -80,9 +79,3 @@ async def _history(api: Api, runs: Runs, days: Sequence[datetime]) -> dict[Endin
             )
             for one in buckets
         }
-
-
-def _of(runs: Runs, more: Mapping[str, Any]) -> dict[str, Any]:
-    """The filter for these runs, with more conditions on them."""
-    body = QUERIES[runs.of].filters([runs.id])
-    return {**body, "flow_runs": {**body.get("flow_runs", {}), **more}}

@@ -28,7 +28,7 @@ def open_incident(
     closed = before.judged_through if before else None
     fresh = [crash for crash in crashes if closed is None or crash.at >= closed]
     burning = CONDITIONS[rule.kind].burning(rule, key, fresh, case)
-    if burning is None:
+    if burning is None or (closed is not None and burning.crossed < closed):
         return None
     just_crossed = burning.crossed > case.through - case.policy.interval
     if not just_crossed and burning.until + rule.quiet_for <= case.as_of:

@@ -1,7 +1,7 @@
 """What rules remember beyond the crashes that a cycle reads: streaks, and causes seen before.
 
 A daily deployment that crashes three days in a row never has three crashes in one reading. So the
-crashes since its last completed run are kept, shortened, in the ledger; each is taken in once.
+crashes since its last completed run are kept, shortened, in the ledger.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ next cycle looks, and sends again under the same id what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prefect_crash_monitor.api import Api
@@ -74,14 +74,20 @@ async def prune_artifacts(api: Api, monitor: str, *, keep: int) -> None:
     Prefect keeps every version for ever, at five minutes 288 a day.
     """
     for key in (REPORT_KEY, ROWS_KEY):
-        body = {
-            "artifacts": {"key": {"any_": [artifact_key(key, monitor)]}},
-            "sort": "CREATED_DESC",
-            "offset": keep,
-            "limit": PRUNED_AT_ONCE,
-        }
-        old = await api.post("/artifacts/filter", body)
-        with whole_answer("old artifacts"):
-            ids = [artifact["id"] for artifact in old]
-        for id_ in ids:
-            await api.delete(f"/artifacts/{id_}")
+        own = artifact_key(key, monitor)
+        await prune(api, {"any_": [own]}, keep=keep, is_ours=own.__eq__)
+
+
+async def prune(api: Api, key_filter: Body, *, keep: int, is_ours: Callable[[str], bool]) -> None:
+    """Removes artifacts beyond the newest `keep` that the filter finds, where the key is ours."""
+    body = {
+        "artifacts": {"key": dict(key_filter)},
+        "sort": "CREATED_DESC",
+        "offset": keep,
+        "limit": PRUNED_AT_ONCE,
+    }
+    old = await api.post("/artifacts/filter", body)
+    with whole_answer("old artifacts"):
+        ids = [artifact["id"] for artifact in old if is_ours(artifact["key"])]
+    for id_ in ids:
+        await api.delete(f"/artifacts/{id_}")

@@ -79,11 +79,11 @@ class Rule(BaseModel):
         description=(
             "count: so many crashes within the window. consecutive: so many without a completed "
             "run of the deployment (flow, run) in between; the all-clear is its next completed "
-            "run. new-cause: a kind of crash that was not seen for 90 days, once the monitor has "
-            "learnt for a day. outage: crashes that tell of one trouble behind many (the API, its "
-            "database, an image, nodes), with their symptoms, in one incident. rate: a larger "
-            "share of a deployment's runs than it usually loses; put it before rules that count, "
-            "whose incidents it otherwise leaves the crashes to."
+            "run. new-cause: a crash, anywhere by default, of a kind that was not seen for 90 "
+            "days, once the monitor has learnt for a day. outage: crashes that tell of one "
+            "trouble behind many (the API, its database, an image, nodes), with their symptoms, "
+            "in one incident. rate: a larger share of a deployment's runs than it usually loses; "
+            "put it before rules that count, whose incidents it otherwise leaves the crashes to."
         ),
     )
     only: dict[MatchedField, Pattern] = Field(
@@ -118,8 +118,8 @@ class Rule(BaseModel):
         description=(
             "Crashes that open an incident. Too low and single crashes that a retry heals speak "
             "up once the grace is over; too high and a slow crash loop stays silent. 3 tells a "
-            "pattern from an accident. Kind rate: the fewest crashes to look at; 5 makes false "
-            "alarms three times rarer."
+            "pattern from an accident. Kind rate: the fewest crashes to look at; with 5 false "
+            "alarms are rarer. Kind new-cause: 1 by default."
         ),
     )
     within: timedelta = Field(
@@ -131,10 +131,9 @@ class Rule(BaseModel):
             "deployment never meet; too long and every cycle reads that much history. One hour "
             "covers what runs every quarter of an hour. Kind consecutive reads no history: up to "
             "90 days, within which the crashes in a row must lie; so long it stays open when "
-            "nothing runs any more; 7 days by default. Kind new-cause: how long a "
-            "kind counts as new, a day by default. Kind rate: the long window, at "
-            "most a day; a quarter of it is the short one, in which the rate must "
-            "be too high still."
+            "nothing runs any more; 7 days by default. Kind new-cause: how long a kind counts as "
+            "new, a day by default. Kind rate: the long window, at most a day; a quarter of it is "
+            "the short one, in which the rate must be too high still."
         ),
     )
     factor: float = Field(
@@ -184,8 +183,11 @@ class Rule(BaseModel):
 
     @property
     def reads_back(self) -> timedelta:
-        """How much history before an interval the rule needs."""
-        return timedelta(0) if self.kind is RuleKind.CONSECUTIVE else self.within
+        """How much history before an interval the rule needs; what is remembered is not read."""
+        remembered = self.kind is RuleKind.CONSECUTIVE or (
+            self.kind is RuleKind.NEW_CAUSE and self.crashes == 1
+        )
+        return timedelta(0) if remembered else self.within
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -231,9 +233,6 @@ DEFAULT_RULES = (
     Rule(
         name="outage",
         kind=RuleKind.OUTAGE,
-        scope=Scope.EVERYTHING,
-        crashes=3,
-        within=timedelta(minutes=15),
         severity=Severity.CRITICAL,
     ),
     Rule(
@@ -253,8 +252,6 @@ DEFAULT_RULES = (
     Rule(
         name="crash-loop",
         kind=RuleKind.CONSECUTIVE,
-        crashes=3,
-        within=timedelta(days=7),
         severity=Severity.CRITICAL,
     ),
     Rule(name="deployment-crashes"),

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.completions import latest_completions
-from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.endings import runs_ended
 from prefect_crash_monitor.explaining import explain_crashes
@@ -17,7 +16,7 @@ from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.recoveries import date_recoveries
-from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
+from prefect_crash_monitor.seen import Seen, judged_through, span_to_read
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import planned
 from prefect_crash_monitor.slot_holders import held_slots, unclaimed_slots
@@ -34,9 +33,9 @@ async def see(
         ApiTrouble: nothing is lost, the next cycle does this one's work.
     """
     first = plan.windows[0].start
-    corrected = [c.window.start for c in correctable(ledger, horizon_of(plan, policy))]
-    span = Window(min([first - policy.lookback, *corrected]), plan.windows[-1].end)
-    observation = await observe(api, span, now=now, settle=policy.settle)
+    observation = await observe(
+        api, span_to_read(ledger, plan, policy), now=now, settle=policy.settle
+    )
     observation = await date_recoveries(api, observation, policy.grace)
     crashes = [c for c in observation.crashes if not is_own(c, ledger.own_deployments)]
     judged = (ledger.watermark or EPOCH) - policy.grace

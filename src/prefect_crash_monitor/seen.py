@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from prefect_crash_monitor.beside import Beside
+from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.ledger import Ledger
@@ -74,3 +75,10 @@ def judged_through(plan: Due, policy: Policy) -> list[datetime]:
 def horizon_of(plan: Due, policy: Policy) -> datetime:
     """How far back late events still correct a record."""
     return plan.windows[0].start - policy.late_horizon
+
+
+def span_to_read(ledger: Ledger, plan: Due, policy: Policy) -> Window:
+    """The due intervals, with the history that rules and late events need."""
+    first = plan.windows[0].start
+    corrected = (c.window.start for c in correctable(ledger, horizon_of(plan, policy)))
+    return Window(min([first - policy.lookback, *corrected]), plan.windows[-1].end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from prefect_crash_monitor.events import (
@@ -12,26 +12,29 @@ from prefect_crash_monitor.events import (
     interval_event,
 )
 from prefect_crash_monitor.model import IntervalRecord, Transition
-from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.render.digest import digest, worst_severity
 from prefect_crash_monitor.render.notification import notification
-from prefect_crash_monitor.routing import shares
+from prefect_crash_monitor.routing import Share
 
 
 def events_to_tell(
     records: Sequence[IntervalRecord],
     transitions: Sequence[Transition],
-    policy: Policy,
+    told_to: Iterable[Share],
     *,
+    digest_above: int,
     monitor: str,
     ui_url: str,
     now: datetime,
 ) -> list[OutgoingEvent]:
-    """All events of a cycle; each receiver gets a digest of its own, where there is one."""
+    """All events of a cycle.
+
+    Of the incidents of one share more than `digest_above` changes are told in a digest.
+    """
     events = [interval_event(record, monitor=monitor, now=now) for record in records]
-    for share in shares(policy):
+    for share in told_to:
         told = [t for t in transitions if share.takes(t.incident.severity)]
-        alone = len(told) <= policy.digest_above
+        alone = len(told) <= digest_above
         for transition in told:
             text = notification(transition, ui_url=ui_url, monitor=monitor)
             events.append(incident_event(transition, text, monitor=monitor, now=now, alone=alone))

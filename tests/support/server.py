@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
+from tests.support.world import World
 
 from prefect_crash_monitor.demo.processes import Sandbox, sandbox
 
@@ -70,3 +72,23 @@ def own_server() -> Iterator[Server]:
             yield server
         finally:
             server.kill()
+
+
+@contextmanager
+def server_with_project() -> Iterator[Server]:
+    """A fresh server, with the project written and its work pool made; nothing is deployed yet."""
+    with own_server() as server:
+        box = server.box
+        box.command("prefect_crash_monitor", "init", str(box.project))
+        pool = ("work-pool", "create", "crash-monitor", "--type", "process")
+        box.command("prefect", "--no-prompt", *pool)
+        yield server
+
+
+@contextmanager
+def world_of(server: Server) -> Iterator[World]:
+    """The world of that server; our own API goes there, too."""
+    with temporary_settings({PREFECT_API_URL: server.box.api_url, PREFECT_API_KEY: None}):
+        world = World(server.box.api_url)
+        yield world
+        world.close()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.ledger import Ledger, from_json, to_json
@@ -28,7 +27,7 @@ from prefect_crash_monitor.model import (
     Window,
 )
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.seen import Seen, horizon_of, judged_through
+from prefect_crash_monitor.seen import Seen, judged_through, span_to_read
 from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.suspects import days_wanted, not_looked_at, wanted
 from prefect_crash_monitor.windows import due
@@ -109,12 +108,7 @@ class Simulator:
         plan = due(self.ledger.watermark, now, self.policy)
         if not plan.windows:
             return []
-        corrected = [
-            c.window.start for c in correctable(self.ledger, horizon_of(plan, self.policy))
-        ]
-        span = Window(
-            min([plan.windows[0].start - self.policy.lookback, *corrected]), plan.windows[-1].end
-        )
+        span = span_to_read(self.ledger, plan, self.policy)
         crashes = tuple(c for c in self.shop.crashes if c.at in span)
         diagnoses = {c.state_id: self.shop.diagnosis(c) for c in crashes}
         asked = questions(

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.bundles import Bundle
 from prefect_crash_monitor.capture import capture_bundle
+from prefect_crash_monitor.completions import filter_of
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.crash_events import state_events
 from prefect_crash_monitor.errors import Failing, NotThere, Refused
@@ -21,6 +22,7 @@ from prefect_crash_monitor.explain import evidence_of_bundle, explain
 from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.flow_runs import runs_by_id
+from prefect_crash_monitor.memory import RunsOf
 from prefect_crash_monitor.model import Crash, Window
 from prefect_crash_monitor.reading import crash_of_event, rows, whole_answer
 from prefect_crash_monitor.triage import reading
@@ -222,9 +224,8 @@ class _Parts:
     def _runs(self, more: Json) -> Json:
         """The filter for runs of the deployment; without one, for those of the flow without one."""
         if self._deployment:
-            return {"flow_runs": {"deployment_id": {"any_": [self._deployment]}, **more}}
-        flows = {"id": {"any_": [self._flow]}}
-        return {"flows": flows, "flow_runs": {"deployment_id": {"is_null_": True}, **more}}
+            return filter_of(RunsOf.DEPLOYMENT, [self._deployment], more)
+        return filter_of(RunsOf.FLOW_WITHOUT_DEPLOYMENT, [self._flow], more)
 
     async def _events(self, filter_: Json) -> Any:
         return await self._api.post("/events/filter", {"filter": filter_, "limit": EVENTS})

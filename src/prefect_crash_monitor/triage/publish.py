@@ -9,7 +9,7 @@ from typing import Any
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.bundles import run_id_of
 from prefect_crash_monitor.own_runs import Place, free_stranded
-from prefect_crash_monitor.reading import rows, whole_answer
+from prefect_crash_monitor.publish import prune
 from prefect_crash_monitor.render.text import one_line
 from prefect_crash_monitor.render.triage import render_triage, summary
 from prefect_crash_monitor.settings import Settings
@@ -19,8 +19,6 @@ from prefect_crash_monitor.triage.scene import Scene
 
 TRIAGE_KEY = "crash-triage"
 OWN_KEY = re.compile(rf"{TRIAGE_KEY}-[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
-PRUNED_AT_ONCE = 20
-"""Old triages removed by a new one; a lowered limit is reached over several."""
 
 
 async def run_triage(
@@ -45,7 +43,14 @@ async def run_triage(
     }
     under = {"flow_run_id": place.flow_run_id} if place.flow_run_id else {}
     await api.post("/artifacts/", body | under)
-    await _prune(api, settings.policy.reports_kept)
+    # Each run has a key of its own, and keys pile up. `like_` finds the text anywhere in a key, and
+    # users may have keys of their own with it.
+    await prune(
+        api,
+        {"like_": f"{TRIAGE_KEY}-"},
+        keep=settings.policy.reports_kept,
+        is_ours=lambda key: OWN_KEY.fullmatch(key) is not None,
+    )
     return _told(scene) | {"artifact": key}
 
 
@@ -60,19 +65,3 @@ def _told(scene: Scene) -> dict[str, Any]:
         "telling": [one_line(f.text, 400) for f in findings(scene) if f.telling],
         "gaps": list(scene.gaps),
     }
-
-
-async def _prune(api: Api, keep: int) -> None:
-    """Removes triages beyond the newest `keep`: each run has a key of its own, and keys pile up."""
-    body = {
-        "artifacts": {"key": {"like_": f"{TRIAGE_KEY}-"}},
-        "sort": "CREATED_DESC",
-        "offset": keep,
-        "limit": PRUNED_AT_ONCE,
-    }
-    old = rows(await api.post("/artifacts/filter", body), "old triages")
-    with whole_answer("old triages"):
-        # `like_` finds the text anywhere in a key: users may have keys of their own with it.
-        ids = [artifact["id"] for artifact in old if OWN_KEY.fullmatch(artifact["key"])]
-    for id_ in ids:
-        await api.delete(f"/artifacts/{id_}")
