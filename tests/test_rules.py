@@ -474,3 +474,15 @@ def test_what_is_remembered_is_not_read_again():
 
     assert Policy(rules=[NEW]).lookback == Policy(rules=[]).lookback
     assert Policy(rules=[several]).lookback > several.within
+
+
+def test_a_silence_added_now_silences_what_is_told_now():
+    """The crashes are from just before it, the notification would come after it."""
+    shop = Shop(crashes=numbered(crash(m) for m in (1, 2, 3)))
+    since, until = (NOON + minute * MINUTE for minute in (5.5, 30))
+    matcher = {"deployment": "etl/*"}
+    shop.silences = [Silence(id="s", matcher=matcher, since=since, until=until, reason="r")]
+
+    told = Simulator(shop, policy(CRASHES)).play(every(5, 60))
+
+    assert [item[:3] for item in told] == [(31, "opened", "crashes etl/daily")]

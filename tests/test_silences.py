@@ -63,7 +63,7 @@ def play(crashes, silences, minutes) -> list[tuple[int, str]]:
         seen = [one for one in crashes if one.at < as_of]
         hushed = silenced(seen, {}, active(silences, as_of))
         judgement = judge(seen, outcomes, incidents, POLICY, as_of, {}, hushed)
-        judgement = remind(judgement, POLICY, as_of, silences)
+        judgement = remind(judgement, POLICY, as_of, active(silences, as_of))
         incidents = judgement.incidents
         told += [(minute, str(t.kind)) for t in judgement.transitions]
     return told

@@ -41,7 +41,7 @@ from prefect_crash_monitor.routing import shares
 from prefect_crash_monitor.seeing import see
 from prefect_crash_monitor.seen import Seen
 from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.silences import Silence, active, silenced
+from prefect_crash_monitor.silences import Silence, silenced
 from prefect_crash_monitor.store import LedgerStore
 from prefect_crash_monitor.telling import events_to_tell
 from prefect_crash_monitor.watching import watch
@@ -218,7 +218,7 @@ def _remarks(seen: Seen) -> tuple[str, ...]:
         *_sampled(seen.explained),
         *seen.not_judged,
         *(slots.in_words for slots in seen.unclaimed),
-        *(_silence_in_words(silence, seen) for silence in active(seen.silences, seen.end)),
+        *(_silence_in_words(silence, seen) for silence in seen.in_force(seen.end)),
     )
 
 

@@ -12,7 +12,7 @@ from prefect_crash_monitor.ledger import Ledger, enter, remember
 from prefect_crash_monitor.memory import Beyond
 from prefect_crash_monitor.model import Incident, IntervalRecord, Transition, Window
 from prefect_crash_monitor.seen import Seen
-from prefect_crash_monitor.silences import active, silenced
+from prefect_crash_monitor.silences import silenced
 
 
 def count_due(seen: Seen) -> tuple[tuple[IntervalRecord, ...], tuple[str, ...]]:
@@ -44,7 +44,7 @@ def judge_due(seen: Seen) -> Judgement:
     for window in seen.plan.windows:
         since = window.start - policy.lookback
         recent = [crash for crash in crashes if since <= crash.at < window.end]
-        hushed = silenced(recent, why, active(seen.silences, window.end))
+        hushed = silenced(recent, why, seen.in_force(window.end))
         judgement = judge(
             recent, seen.observation.outcomes, incidents, policy, window.end, why, hushed, beyond
         )
@@ -52,7 +52,7 @@ def judge_due(seen: Seen) -> Judgement:
         transitions += judgement.transitions
     told = as_it_is_now(transitions, incidents)
     judged = Judgement(incidents=tuple(incidents), transitions=told, beyond=beyond)
-    return remind(judged, policy, seen.end, seen.silences)
+    return remind(judged, policy, seen.end, seen.in_force(seen.end))
 
 
 def remembered(

@@ -34,7 +34,7 @@ from prefect_crash_monitor.model import (
 )
 from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.rates import with_tallies
-from prefect_crash_monitor.silences import Silence, active
+from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.standing import standing_crashes
 
 OVER = frozenset({Reason.QUIET_PERIOD_OVER, Reason.RUN_COMPLETED, Reason.RULE_REMOVED})
@@ -176,6 +176,8 @@ def remind(
 ) -> Judgement:
     """The judgement with the reminders that are due, to be asked once a cycle.
 
+    `silences` are those in force.
+
     Gaps double from `policy.remind_after` up to `policy.remind_at_most`. An incident that only
     waits for its quiet period is not reminded of, and one that waits for a completed run only
     once, if nothing crashes any more: it may have been paused on purpose. One that is opened by
@@ -201,10 +203,10 @@ def remind(
 def reminder_reason(
     incident: Incident, policy: Policy, as_of: datetime, silences: Sequence[Silence] = ()
 ) -> Reason:
-    """Whether an incident is to be reminded of, and why or why not."""
+    """Whether an incident is to be reminded of, and why or why not; by the silences in force."""
     if not incident.is_open:
         return Reason.QUIET_PERIOD_OVER
-    if any(silence.covers(incident) for silence in active(silences, as_of)):
+    if any(silence.covers(incident) for silence in silences):
         return Reason.SILENCED
     if incident.burning_until <= as_of - policy.grace:
         return Reason.WAITING_FOR_QUIET

@@ -44,6 +44,13 @@ class Seen:
     unclaimed: tuple[Unclaimed, ...] = ()
     """Deployments of which more slots are taken than runs are alive, likewise."""
 
+    def in_force(self, moment: datetime) -> tuple[Silence, ...]:
+        """The silences at the end of an interval, and those of now: it is now that is told of it.
+
+        Else what crashed a minute before somebody adds a silence would notify a minute after.
+        """
+        return tuple(s for s in self.silences if s.is_active(moment) or s.is_active(self.now))
+
     @property
     def crashes(self) -> tuple[Crash, ...]:
         """The crashes observed, without the monitor's own."""
