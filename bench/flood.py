@@ -51,7 +51,7 @@ POLICY: dict[str, Any] = {
 }
 SETTLE = Policy().settle
 
-LEAD, LEAD_PER_THOUSAND = 30 * SECOND, 1 * SECOND
+LEAD, LEAD_PER_THOUSAND = 45 * SECOND, 2 * SECOND
 """Before the first crash all rows are written, the server starts, the monitor counts once."""
 
 QUIET_SECONDS = 10
