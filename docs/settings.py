@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 
 from prefect_crash_monitor.action_rules import Actions, FreeRule, PauseRule, RetryRule
 from prefect_crash_monitor.policy import DEFAULT_RULES, PlannedSilence, Policy, Rule
-from prefect_crash_monitor.render.text import duration
+from prefect_crash_monitor.render.text import crashes_of, duration
+from prefect_crash_monitor.rule import RuleKind
 
 TARGET = Path(__file__).parent / "settings.md"
 
@@ -128,11 +129,23 @@ def _value(value: Any) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    counted = f"at least {rule.crashes} crashes within {duration(rule.within)}"
     return (
-        f"`{rule.name}`: {counted}, scope {rule.scope}, all-clear after "
+        f"`{rule.name}`: {_met(rule)}, scope {rule.scope}, all-clear after "
         f"{duration(rule.quiet_for)} of quiet, {rule.severity}"
     )
+
+
+def _met(rule: Rule) -> str:
+    within = f"within {duration(rule.within)}"
+    match rule.kind:
+        case RuleKind.GHOSTS:
+            return f"{rule.crashes} ghost run or more"
+        case RuleKind.CONSECUTIVE:
+            return f"{crashes_of(rule.crashes)} in a row {within}"
+        case RuleKind.OUTAGE:
+            return f"at least {crashes_of(rule.crashes)} that tell of one outage {within}"
+        case _:
+            return f"at least {crashes_of(rule.crashes)} {within}"
 
 
 if __name__ == "__main__":

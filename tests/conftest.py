@@ -46,7 +46,7 @@ def repository() -> Path:
 def wait_until() -> Callable[..., object]:
     """Polls until a condition gives something truthy, and returns it."""
 
-    def wait(condition: Callable[[], object], *, seconds: float = 60, what: str = "it") -> object:
+    def wait(condition: Callable[[], object], *, seconds: float = 180, what: str = "it") -> object:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
             if time.monotonic() > deadline:

@@ -46,7 +46,7 @@ SETTINGS = Settings(
             "cooldown": 10,
             "late_horizon": 60,
             "rules": [],
-            "actions": {"retry": {"mode": "act", "only": {"flow": "stopped-once"}, "backoff": 10}},
+            "actions": {"retry": {"mode": "act", "only": {"flow": "stopped-once"}, "backoff": 20}},
         }
     ),
 )

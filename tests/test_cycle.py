@@ -300,7 +300,7 @@ async def test_own_allowance_of_requests(world, wait_until):
 
     assert result.record.crashed == 0
     observing, policy_and_stranded = 3, 2
-    assert api.requests - before == observing + 15 - policy_and_stranded
+    assert api.requests - before == observing + 16 - policy_and_stranded
 
 
 async def test_the_artifacts_are_pruned(world, crashed):

@@ -35,6 +35,21 @@ RATE = replace(
     crashes=12,
     basis="12 of 300 runs crashed within 1 h (4.0 %, usually 0.3 %)",
 )
+GHOSTS = incident(
+    rule="ghost-runs",
+    severity="critical",
+    ghosts=True,
+    crashes=2,
+    work_pools={"main": 2},
+    causes={"ghost-running": 2},
+    sample_cause="ghost-running",
+    title="Ghost: ended, still called running",
+    evidence="no sign of life for 14 min, the last at 2026-11-24 11:46:00 UTC; three heartbeat "
+    "periods are 9 min",
+    remedy="Mark it as crashed (`crash-monitor ghosts --mark`), so that its concurrency slot and "
+    "its automations are released.",
+    command="prefect flow-run inspect 0199c0de-0000-4000-8000-000000000001",
+)
 OUTAGE = incident(
     id="aaaaaaaaaaaa",
     rule="outage",
@@ -74,6 +89,8 @@ ONE: Mapping[str, Transition] = {
     "opened": opened(KILLED),
     "opened-outage": opened(OUTAGE),
     "opened-rate": opened(RATE),
+    "opened-ghosts": opened(GHOSTS),
+    "resolved-ghosts": told(Kind.RESOLVED, GHOSTS, Reason.QUIET_PERIOD_OVER, hours=2),
     "reminded-rate": told(Kind.REMINDED, RATE, Reason.REMINDER_DUE, hours=12),
     "reminded": told(Kind.REMINDED, KILLED, Reason.REMINDER_DUE, hours=12),
     "resolved": told(Kind.RESOLVED, KILLED, Reason.QUIET_PERIOD_OVER, hours=1),

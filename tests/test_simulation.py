@@ -65,6 +65,10 @@ def shops(draw: st.DrawFn) -> Shop:
         causes=causes,
         completed=draw(st.lists(st.tuples(st.sampled_from(DEPLOYMENTS), minutes), max_size=6)),
         ended=lambda _, since, until: int((until - since) / MINUTE),
+        ghosts=[
+            (draw(st.sampled_from(DEPLOYMENTS)), start, start + draw(st.integers(1, 120)))
+            for start in draw(st.lists(minutes, max_size=3))
+        ],
         recovered={
             one.state_id: minute_of[one.state_id] + draw(st.integers(1, 30)) for one in healed
         },

@@ -51,7 +51,7 @@ Json = Mapping[str, Any]
 
 
 async def capture_bundle(api: Api, run_id: str, now: datetime) -> Bundle:
-    """The evidence on one flow run as of now: 4 requests, up to 21 for a very long run.
+    """The evidence on one flow run as of now: 4 or 5 requests, up to 22 for a very long run.
 
     A deleted run of which events are left gives a bundle of those. `notes` says what was left out.
 
@@ -68,6 +68,8 @@ async def capture_bundle(api: Api, run_id: str, now: datetime) -> Bundle:
         end = min(now, moment(run["end_time"]) + AFTERMATH) if run.get("end_time") else now
         start = max(moment(run["created"]) - SKEW, end - EVENT_SPAN)
     events, event_notes = await _events(api, run_id, start, end)
+    if not run.get("end_time"):
+        events += await _stops(api, events, now)
     return _bundle(now, run, states, logs, events, [*log_notes, *event_notes])
 
 
@@ -204,6 +206,24 @@ async def _events(
     notes = [f"{left} of {total} events are left out."] if left > 0 else []
     with whole_answer("events of a flow run"):
         return sorted(found.values(), key=lambda event: moment(event["occurred"])), notes
+
+
+async def _stops(api: Api, events: Sequence[Json], now: datetime) -> list[Json]:
+    """That the worker to which the run was submitted was stopped since, which the run's own events
+    do not tell; no request where none is known."""
+    with whole_answer("events of a flow run"):
+        taken = [event for event in events if event["event"] == "prefect.worker.submitted-flow-run"]
+        if not taken:
+            return []
+        latest = max(taken, key=lambda event: moment(event["occurred"]))
+        filter_ = {
+            "event": {"name": ["prefect.worker.stopped"]},
+            "resource": {"id": [latest["resource"]["prefect.resource.id"]]},
+            "occurred": {"since": latest["occurred"], "until": now.isoformat()},
+        }
+    page = await api.post("/events/filter", {"filter": filter_, "limit": 1})
+    with whole_answer("events of a worker"):
+        return list(page["events"])
 
 
 async def _pages(

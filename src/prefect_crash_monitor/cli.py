@@ -1,6 +1,7 @@
 """The command `crash-monitor`: every command takes `--json` and works on the active profile.
 
-Exit codes: 0 done, 2 bad usage or input, 3 the Prefect API gave no usable answer.
+Exit codes: 0 done, 1 trouble found by a command that looks for it, 2 bad usage or input, 3 the
+Prefect API gave no usable answer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from prefect_crash_monitor.answering import (
 )
 from prefect_crash_monitor.cli_silence import add_silence_commands
 from prefect_crash_monitor.model import DEFAULT_MONITOR
+
+FOUND = 1
+"""Exit code of a command that looked for trouble and found it."""
 
 # What needs Prefect is imported by the command that needs it: importing it takes a second.
 
@@ -134,6 +138,23 @@ def capture(
             write_bundle(output, bundle)
     _notes([bundle])
     show(bundle, as_json, written_text(output) if output else bundle_text)
+
+
+@app.command()
+def ghosts(
+    mark: Annotated[
+        bool, typer.Option("--mark", help="Set those that are certain CRASHED, never by force.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Find runs that ended without saying so; exits 1 where there is one."""
+    from prefect_crash_monitor.commands import find_ghosts
+    from prefect_crash_monitor.render.terminal import ghosts_text
+
+    found = run_to_its_end(lambda: find_ghosts(mark=mark))
+    show(found, as_json, ghosts_text)
+    if found:
+        raise typer.Exit(FOUND)
 
 
 @app.command()

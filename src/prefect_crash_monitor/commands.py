@@ -17,6 +17,8 @@ from prefect_crash_monitor.delivery import by_incident, notified
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.explaining import explain_crashes
+from prefect_crash_monitor.ghosts.mark import mark_crashed, why_unheard
+from prefect_crash_monitor.ghosts.sweep import sweep
 from prefect_crash_monitor.model import Diagnosis, Observation, Window
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.own_runs import Place, own_deployments_of
@@ -70,6 +72,21 @@ async def capture_runs(run_ids: Sequence[str]) -> list[Bundle]:
     """
     async with open_api() as api:
         return [await capture_bundle(api, run_id, datetime.now(UTC)) for run_id in run_ids]
+
+
+async def find_ghosts(*, mark: bool) -> list[dict[str, Any]]:
+    """All ghosts as of now, with `marked` and `not_marked` (why) where they were to be marked."""
+    now = datetime.now(UTC)
+    async with open_api() as api:
+        found = (await sweep(api, now)).ghosts
+        if not mark:
+            return [ghost.to_json() for ghost in found]
+        unheard = await why_unheard(api, now) if found else ""
+        answer = []
+        for ghost in found:
+            left = await mark_crashed(api, ghost, unheard)
+            answer.append(ghost.to_json() | {"marked": not left, "not_marked": left})
+        return answer
 
 
 async def run_once(policy: str) -> dict[str, Any]:

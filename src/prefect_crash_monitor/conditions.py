@@ -75,6 +75,8 @@ class Condition:
     """Whether crashes of one fingerprint are an incident of their own."""
     telling: Callable[[Crash, Case], bool] = lambda _crash, _case: True
     """Which crashes may stand for the incident, where there are such."""
+    of_ghosts: bool = False
+    """Whether it looks at runs that ended without saying so, not at crashes."""
     undecided: Callable[[Rule, Key, Sequence[Crash], Case], bool] = lambda *_: False
     """Whether it cannot be told: such opens nothing, and what is open is not over."""
 
@@ -161,6 +163,14 @@ def _rates(rule: Rule, key: Key, recent: Sequence[Crash], case: Case) -> Rates |
     return rates(rule, key.group, recent, case.through, case.beyond, case.since)
 
 
+def _ghosts(rule: Rule, _key: Key, ghosts: Sequence[Crash], case: Case) -> Burning | None:
+    """As many as long as they are left as they are."""
+    if len(ghosts) < rule.crashes:
+        return None
+    times = [ghost.at for ghost in ghosts]
+    return Burning(first=times[0], crossed=times[rule.crashes - 1], until=case.as_of)
+
+
 def _groups(rule: Rule, crashes: Sequence[Crash], _case: Case) -> Mapping[str, list[Crash]]:
     return by_group(crashes, rule)
 
@@ -188,5 +198,6 @@ CONDITIONS: Mapping[RuleKind, Condition] = {
         groups=_outages,
         telling=lambda crash, case: is_root(crash, case.diagnoses),
     ),
+    RuleKind.GHOSTS: Condition(burning=_ghosts, groups=_groups, of_ghosts=True),
     RuleKind.RATE: Condition(burning=_rate, groups=_groups, undecided=_rate_unknown),
 }

@@ -22,6 +22,7 @@ from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.delivery import entered
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.events import OutgoingEvent, incident_json
+from prefect_crash_monitor.ghosts.found import newly_sure
 from prefect_crash_monitor.judge import Judgement
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.model import IntervalRecord, Kind
@@ -121,6 +122,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         records,
         judgement.transitions,
         shares(settings.lasting),
+        ghosts=[one.ghost for one in newly_sure(seen.ghosts, ledger.ghosts)],
         digest_above=policy.digest_above,
         monitor=settings.name,
         ui_url=place.ui_url,
@@ -207,6 +209,7 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         not_done=result.plan.left,
         notices=result.notices,
         beside=seen.beside,
+        ghosts=seen.ghosts,
         ui_url=place.ui_url,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from prefect_crash_monitor.corrections import correctable, corrections, in_words
 from prefect_crash_monitor.count import count
+from prefect_crash_monitor.ghosts.found import diagnoses, to_judge
 from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
 from prefect_crash_monitor.ledger import Ledger, enter, remember
 from prefect_crash_monitor.memory import Beyond
@@ -36,15 +37,18 @@ def count_due(seen: Seen) -> tuple[tuple[IntervalRecord, ...], tuple[str, ...]]:
 
 def judge_due(seen: Seen) -> Judgement:
     """The judgement at the end of each interval, in order, and the reminders at the last."""
-    policy, why = seen.policy, seen.explained.diagnoses
+    policy = seen.policy
+    why = {**seen.explained.diagnoses, **diagnoses(seen.ghosts)}
     incidents: Sequence[Incident] = seen.ledger.incidents
     transitions: list[Transition] = []
     beyond = Beyond(memory=seen.ledger.memory, completed=seen.completed, ended=seen.ended)
-    crashes = seen.crashes
+    crashes, ghosts = seen.crashes, to_judge(seen.ghosts)
     for window in seen.plan.windows:
+        dead = [ghost for ghost in ghosts if ghost.at < window.end - policy.grace]
         since = window.start - policy.lookback
         recent = [crash for crash in crashes if since <= crash.at < window.end]
-        hushed = silenced(recent, why, seen.in_force(window.end))
+        hushed = silenced([*recent, *dead], why, seen.in_force(window.end))
+        beyond = replace(beyond, ghosts=tuple(dead))
         judgement = judge(
             recent, seen.observation.outcomes, incidents, policy, window.end, why, hushed, beyond
         )
@@ -63,6 +67,7 @@ def remembered(
         seen.ledger,
         incidents=judgement.incidents,
         memory=judgement.beyond.memory,
+        ghosts=seen.ghosts,
         registered=registered,
     )
     ledger = enter(ledger, records, horizon=seen.late_horizon, now=seen.now)

@@ -15,6 +15,7 @@ from typing import Any
 
 from prefect_crash_monitor.act import Act, Result, acts_json
 from prefect_crash_monitor.count import record_json
+from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.ledger import incident_state
 from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition
 
@@ -31,6 +32,8 @@ ACTION = "crash-monitor.action"
 ACTION_RESOURCE = "crash-monitor.act"
 MODE_LABEL = "crash-monitor.mode"
 """On events of acts: `act`, or `dry_run` where nothing was changed."""
+GHOST_FOUND = "crash-monitor.ghost.found"
+GHOST_RESOURCE = "crash-monitor.ghost"
 MONITOR_RESOURCE = "crash-monitor.monitor"
 MONITOR_LABEL = "crash-monitor.monitor"
 """Name of the policy on every event of ours, so that two monitors on one server stay apart."""
@@ -183,6 +186,28 @@ def action_event(act: Act, *, monitor: str, now: datetime) -> OutgoingEvent:
     )
 
 
+def ghost_event(ghost: Ghost, *, monitor: str, now: datetime) -> OutgoingEvent:
+    """The event of a run that ended without saying so: one for each state it is left in."""
+    left_in = ghost.left_in
+    return OutgoingEvent(
+        id=event_id(monitor, GHOST_FOUND, left_in.state_id),
+        event=GHOST_FOUND,
+        occurred=now,
+        resource={
+            "prefect.resource.id": f"{GHOST_RESOURCE}.{left_in.flow_run_id}",
+            "prefect.resource.name": _label(left_in.flow_run_name),
+            MONITOR_LABEL: monitor,
+            SEVERITY_LABEL: str(ghost.why.severity),
+            "crash-monitor.cause": ghost.why.cause or "",
+            "crash-monitor.confidence": str(ghost.why.confidence),
+            "crash-monitor.deployment": _label(left_in.deployment),
+            "crash-monitor.work-pool": _label(left_in.work_pool),
+            "crash-monitor.flow-run": left_in.flow_run_id,
+        },
+        payload=ghost.to_json(),
+    )
+
+
 def incident_labels(incident: Incident, *, monitor: str) -> dict[str, str]:
     """The labels that automations match and deduplicate on; all strings, always present."""
     return {
@@ -213,6 +238,7 @@ def incident_json(incident: Incident) -> dict[str, Any]:
         "last_crash_at": incident.last_crash_at.isoformat(),
         "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else None,
         "crashes": incident.crashes,
+        "ghosts": incident.ghosts,
         "deployments": dict(incident.deployments),
         "work_pools": dict(incident.work_pools),
         "reminders": incident.reminders,

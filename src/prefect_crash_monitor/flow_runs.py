@@ -66,14 +66,19 @@ async def crashed_runs_except(api: Api, window: Window, seen: Collection[str]) -
         "end_time": within(window),
         "id": {"not_any_": sorted(seen)},
     }
+    return await all_runs(api, filter_, "crashed flow runs")
+
+
+async def all_runs(api: Api, filter_: Json, what: str) -> list[Json]:
+    """All flow runs that match, one request for 200; the list may change while it is read."""
     found: dict[str, Json] = {}
     page: list[Json] = [{}] * PAGE
     offset = 0
     while len(page) == PAGE:
         body = {"flow_runs": filter_, "limit": PAGE, "sort": "ID_DESC", "offset": offset}
-        page = rows(await api.post("/flow_runs/filter", body), "crashed flow runs")
+        page = rows(await api.post("/flow_runs/filter", body), what)
         offset += PAGE - OVERLAP
-        with whole_answer("crashed flow runs"):
+        with whole_answer(what):
             found |= {run["id"]: run for run in page}
     return list(found.values())
 

@@ -47,6 +47,7 @@ def open_incident(
         last_crash_at=burning.crossed,
         burning_until=burning.until,
         crashes=0,
+        ghosts=CONDITIONS[rule.kind].of_ghosts,
     )
     begun = _with_streak(blank, key, fresh, case) if awaits_completion(rule) else blank
     return feed(begun, fresh, rule, key, case)

@@ -102,7 +102,8 @@ class _Court:
     def hear(self, rule: Rule, standing: Sequence[Crash]) -> None:
         """Judges each group of the rule; its claims bind the rules after it."""
         diagnoses, condition = self._case.diagnoses, CONDITIONS[rule.kind]
-        meant = [c for c in standing if matches(rule.only, c, diagnoses.get(c.state_id))]
+        judged = self._case.beyond.ghosts if condition.of_ghosts else standing
+        meant = [c for c in judged if matches(rule.only, c, diagnoses.get(c.state_id))]
         claims: set[str] = set()
         for group, members in condition.groups(rule, meant, self._case).items():
             if condition.each_kind_alone:

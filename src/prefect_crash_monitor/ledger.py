@@ -17,6 +17,8 @@ from prefect_crash_monitor import memory
 from prefect_crash_monitor.act import Act, acts_json, acts_of
 from prefect_crash_monitor.delivery import Delivery, deliveries_json, deliveries_of
 from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.ghosts import found
+from prefect_crash_monitor.ghosts.found import Found
 from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window, mark
 from prefect_crash_monitor.reading import moment
@@ -62,6 +64,8 @@ class Ledger:
     """What rules remember beyond the crashes read again."""
     deliveries: tuple[Delivery, ...] = ()
     """What was told lately, and what became of its notification; bounded."""
+    ghosts: tuple[Found, ...] = ()
+    """Runs that ended without saying so, as of the last cycle."""
     registered: str = ""
     """Digest of the policy for which the automations were last registered."""
     own_deployments: tuple[str, ...] = ()
@@ -144,6 +148,7 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         "outbox": [dict(event) for event in ledger.outbox],
         "memory": memory.to_json(ledger.memory),
         "deliveries": deliveries_json(ledger.deliveries),
+        "ghosts": found.to_json(ledger.ghosts),
         "registered": ledger.registered,
         "own_deployments": list(ledger.own_deployments),
         "acts": acts_json(ledger.acts),
@@ -172,6 +177,7 @@ def from_json(data: Mapping[str, Any]) -> Ledger:
         outbox=tuple(data["outbox"]),
         memory=memory.from_json(data["memory"]) if "memory" in data else Memory(),
         deliveries=deliveries_of(data.get("deliveries", [])),
+        ghosts=found.from_json(data.get("ghosts", ())),
         registered=data["registered"],
         own_deployments=tuple(data["own_deployments"]),
         acts=acts_of(data.get("acts", ())),

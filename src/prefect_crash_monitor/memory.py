@@ -108,6 +108,8 @@ class Beyond:
     """The latest completed run since a streak began, None for none; only of those asked for."""
     ended: Mapping[Ending, int] = field(default_factory=dict)
     """How many runs; only of those asked for."""
+    ghosts: tuple[Crash, ...] = ()
+    """Runs that ended without saying so, at the moment at which that was sure."""
 
 
 def questions(

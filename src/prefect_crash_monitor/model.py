@@ -241,6 +241,8 @@ class Incident:
     """When the rule's condition stops to hold if nothing more crashes."""
     crashes: int
     """Crashes that counted towards it so far."""
+    ghosts: bool = False
+    """It is of runs that ended without saying so, not of crashes: those are its `crashes`."""
     basis: str = ""
     """What the rule was met by at last, in words, where the number does not say it."""
     deployments: Mapping[str, int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ class RuleKind(StrEnum):
     NEW_CAUSE = "new-cause"
     OUTAGE = "outage"
     RATE = "rate"
+    GHOSTS = "ghosts"
 
 
 class Scope(StrEnum):
@@ -58,6 +59,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     RuleKind.CONSECUTIVE: {"within": timedelta(days=7)},
     RuleKind.NEW_CAUSE: {"scope": Scope.EVERYTHING, "crashes": 1, "within": timedelta(days=1)},
     RuleKind.OUTAGE: {"scope": Scope.EVERYTHING, "within": timedelta(minutes=15)},
+    RuleKind.GHOSTS: {"crashes": 1},
 }
 """Of kinds for which those of the fields are wrong."""
 
@@ -83,7 +85,9 @@ class Rule(BaseModel):
             "days, once the monitor has learnt for a day. outage: crashes that tell of one "
             "trouble behind many (the API, its database, an image, nodes), with their symptoms, "
             "in one incident. rate: a larger share of a deployment's runs than it usually loses; "
-            "put it before rules that count, whose incidents it otherwise leaves the crashes to."
+            "put it before rules that count, whose incidents it otherwise leaves the crashes to. "
+            "ghosts: so many runs that ended without saying so and are left as they are, whenever "
+            "that was; the all-clear is when none is left."
         ),
     )
     only: dict[MatchedField, Pattern] = Field(
@@ -119,7 +123,7 @@ class Rule(BaseModel):
             "Crashes that open an incident. Too low and single crashes that a retry heals speak "
             "up once the grace is over; too high and a slow crash loop stays silent. 3 tells a "
             "pattern from an accident. Kind rate: the fewest crashes to look at; with 5 false "
-            "alarms are rarer. Kind new-cause: 1 by default."
+            "alarms are rarer. Kinds new-cause and ghosts: 1 by default."
         ),
     )
     within: timedelta = Field(
@@ -184,7 +188,7 @@ class Rule(BaseModel):
     @property
     def reads_back(self) -> timedelta:
         """How much history before an interval the rule needs; what is remembered is not read."""
-        remembered = self.kind is RuleKind.CONSECUTIVE or (
+        remembered = self.kind in {RuleKind.CONSECUTIVE, RuleKind.GHOSTS} or (
             self.kind is RuleKind.NEW_CAUSE and self.crashes == 1
         )
         return timedelta(0) if remembered else self.within
@@ -255,4 +259,9 @@ DEFAULT_RULES = (
         severity=Severity.CRITICAL,
     ),
     Rule(name="deployment-crashes"),
+    Rule(
+        name="ghost-runs",
+        kind=RuleKind.GHOSTS,
+        severity=Severity.CRITICAL,
+    ),
 )

@@ -10,6 +10,9 @@ from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.endings import runs_ended
 from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.failures import read_failures
+from prefect_crash_monitor.ghosts.found import found
+from prefect_crash_monitor.ghosts.mark import why_unheard
+from prefect_crash_monitor.ghosts.sweep import sweep
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import questions
 from prefect_crash_monitor.model import Window
@@ -23,11 +26,15 @@ from prefect_crash_monitor.slot_holders import held_slots, unclaimed_slots
 from prefect_crash_monitor.suspects import not_looked_at, wanted
 from prefect_crash_monitor.windows import EPOCH, Due
 
+GHOSTS_LOOKED_AT = 100
+"""Suspects looked at in one cycle, at five requests each; those that are ghosts are remembered, so
+that a server with thousands of them is known after some cycles."""
+
 
 async def see(
     api: Api, ledger: Ledger, plan: Due, policy: Policy, monitor: str, now: datetime
 ) -> Seen:
-    """Reads the due intervals, with the history that rules and late events need.
+    """Reads the due intervals, with the history that rules and late events need, and what is alive.
 
     Raises:
         ApiTrouble: nothing is lost, the next cycle does this one's work.
@@ -42,6 +49,13 @@ async def see(
     explained = await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged)
     asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses, ledger.incidents)
     throughs = judged_through(plan, policy)
+    swept = await sweep(
+        api,
+        now,
+        known=[one.ghost for one in ledger.ghosts],
+        own_deployments=ledger.own_deployments,
+        most=GHOSTS_LOOKED_AT,
+    )
     suspects = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
     return Seen(
         now=now,
@@ -58,5 +72,12 @@ async def see(
         held_slots=await held_slots(api, policy) if crashes else (),
         unclaimed=await unclaimed_slots(api, policy, crashes),
         ended=await runs_ended(api, suspects),
-        not_judged=not_looked_at(suspects),
+        ghosts=found(
+            swept.ghosts,
+            ledger.ghosts,
+            heard=bool(swept.ghosts) and not await why_unheard(api, now),
+            through=throughs[-1],
+            now=now,
+        ),
+        not_judged=(*not_looked_at(suspects), *swept.remarks),
     )

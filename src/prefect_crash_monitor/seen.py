@@ -10,6 +10,7 @@ from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.diagnose import Explained
+from prefect_crash_monitor.ghosts.found import Found
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Crash, Observation, Window
@@ -37,6 +38,8 @@ class Seen:
     """Of the runs that a streak of crashes may be of, when one completed last."""
     ended: Mapping[Ending, int] = field(default_factory=dict)
     """How many runs ended otherwise than crashed, where a rate is in question."""
+    ghosts: tuple[Found, ...] = ()
+    """Runs that ended without saying so, as far as is known now."""
     not_judged: tuple[str, ...] = ()
     """What is left out of judging, in words."""
     held_slots: tuple[HeldSlot, ...] = ()

@@ -1,4 +1,4 @@
-"""What a cycle tells, as events: intervals, incidents, and digests where those are many. Pure."""
+"""What a cycle tells, as events: intervals, ghosts, incidents, digests of many of them. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from datetime import datetime
 from prefect_crash_monitor.events import (
     OutgoingEvent,
     digest_event,
+    ghost_event,
     incident_event,
     interval_event,
 )
+from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.model import IntervalRecord, Transition
 from prefect_crash_monitor.render.digest import digest, worst_severity
 from prefect_crash_monitor.render.notification import notification
@@ -22,6 +24,7 @@ def events_to_tell(
     transitions: Sequence[Transition],
     told_to: Iterable[Share],
     *,
+    ghosts: Iterable[Ghost] = (),
     digest_above: int,
     monitor: str,
     ui_url: str,
@@ -32,6 +35,7 @@ def events_to_tell(
     Of the incidents of one share more than `digest_above` changes are told in a digest.
     """
     events = [interval_event(record, monitor=monitor, now=now) for record in records]
+    events += [ghost_event(ghost, monitor=monitor, now=now) for ghost in ghosts]
     for share in told_to:
         told = [t for t in transitions if share.takes(t.incident.severity)]
         alone = len(told) <= digest_above

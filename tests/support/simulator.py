@@ -14,6 +14,10 @@ from datetime import UTC, datetime, timedelta
 
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.diagnose import Explained
+from prefect_crash_monitor.explain import Confidence, Explanation, Line, Severity, Verdict
+from prefect_crash_monitor.explain.explanation import Where
+from prefect_crash_monitor.ghosts.found import found
+from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.ledger import Ledger, from_json, to_json
 from prefect_crash_monitor.memory import Ending, Runs, RunsOf, questions
 from prefect_crash_monitor.model import (
@@ -50,6 +54,25 @@ def crash(minute: float, deployment: str = "etl/daily", **more: object) -> Crash
     return Crash(**{**values, **more})  # type: ignore[arg-type]
 
 
+def ghost(run: str, deployment: str = "etl/daily", **more: object) -> Ghost:
+    """A run that has sent no heartbeat for long."""
+    why = Explanation(
+        flow_run_id=run,
+        flow_run_name=run,
+        verdict=Verdict.GHOST,
+        cause="ghost-running",
+        confidence=Confidence.HIGH,
+        severity=Severity.CRITICAL,
+        title="Ghost",
+        summary="Ghost.",
+        evidence=(Line(source=Where.EVENT, text="no sign of life", at=NOON),),
+        remediation=("Mark it.",),
+    )
+    left_in = crash(0, deployment, state_id=f"ghost-{run}", flow_run_id=run, state_name="Running")
+    values = {"left_in": left_in, "state_type": "RUNNING", "why": why, "is_silent": True}
+    return Ghost(**{**values, **more})  # type: ignore[arg-type]
+
+
 @dataclass
 class Shop:
     """What happens in a simulated shop."""
@@ -64,6 +87,16 @@ class Shop:
     silences: Sequence[Silence] = ()
     ended: Callable[[str, datetime, datetime], int] = lambda *_: 0
     """How many runs of a deployment ended otherwise than crashed, in a span."""
+    ghosts: Sequence[tuple[str, float, float]] = ()
+    """Deployment of a run that is a ghost, from one minute to another: merely silent."""
+
+    def dead(self, minute: float) -> list[Ghost]:
+        """The ghosts of that minute."""
+        return [
+            ghost(f"{number}", deployment)
+            for number, (deployment, since, until) in enumerate(self.ghosts)
+            if since <= minute < until
+        ]
 
     def numbers(self, wanted: Iterable[Ending]) -> dict[Ending, int]:
         """How many runs ended, of each span asked for."""
@@ -97,6 +130,8 @@ class Simulator:
     ledger: Ledger = field(default_factory=lambda: Ledger(monitor="simulated"))
     told: list[Transition] = field(default_factory=list)
     records: dict[Window, IntervalRecord] = field(default_factory=dict)
+    heard: bool = True
+    """Prefect has events of the time before a cycle: silence is no outage of Prefect."""
 
     def cycle(self, minute: float, *, killed: bool = False) -> list[Transition]:
         """One cycle some minutes after noon.
@@ -131,6 +166,13 @@ class Simulator:
             silences=tuple(self.shop.silences),
             completed={runs: self.shop.completion(runs, at, now) for runs, at in asked.items()},
             ended=ended | self.shop.numbers(days_wanted(suspects, ended)),
+            ghosts=found(
+                self.shop.dead(minute),
+                self.ledger.ghosts,
+                heard=self.heard,
+                through=throughs[-1],
+                now=now,
+            ),
             not_judged=not_looked_at(suspects),
         )
         records, _ = count_due(seen)

@@ -34,10 +34,10 @@ CAUSES = {
         commands=(POOL_LIMIT, DEPLOYMENT, RETRY),
     ),
     "zombie-marked": Cause(
-        title="Marked as crashed: heartbeats stopped",
+        title="Marked as crashed: ended without saying so",
         meaning=(
-            "The run's process ended without saying so; an automation missed its heartbeats and "
-            "marked it."
+            "The run's process ended without saying so; an automation that missed its heartbeats "
+            "marked it, or `crash-monitor ghosts --mark`."
         ),
         remediation=(
             "Find out what ended the process at the time of its last heartbeat: a stopped or "

@@ -22,7 +22,8 @@ CAUSES = {
             "its runs with it, an outage at the end of a run hides the end."
         ),
         remediation=(
-            "Mark it as crashed, so that its concurrency slot and its automations are released.",
+            "Mark it as crashed (`crash-monitor ghosts --mark`), so that its concurrency slot and "
+            "its automations are released.",
             "Stop workers only when they run nothing: pause the pool, wait, stop.",
             "Have an automation mark runs whose heartbeats stop for three periods.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import Any
 
 from prefect_crash_monitor.model import Severity
 
-__all__ = ["Confidence", "Explanation", "Line", "Severity", "Verdict", "Where"]
+__all__ = ["Confidence", "Explanation", "Line", "Severity", "Verdict", "Where", "explanation_of"]
 
 
 class Verdict(StrEnum):
@@ -98,3 +99,34 @@ class Explanation:
             "insights": list(self.insights),
             "recovered": self.recovered,
         }
+
+
+def explanation_of(item: Mapping[str, Any]) -> Explanation:
+    """The explanation of its JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: when it is damaged.
+    """
+    lines = (
+        Line(
+            source=Where(line["source"]),
+            text=line["text"],
+            at=datetime.fromisoformat(line["at"]) if line["at"] else None,
+        )
+        for line in item["evidence"]
+    )
+    return Explanation(
+        flow_run_id=item["flow_run_id"],
+        flow_run_name=item["flow_run_name"],
+        verdict=Verdict(item["verdict"]),
+        cause=item["cause"],
+        confidence=Confidence(item["confidence"]),
+        severity=Severity(item["severity"]),
+        title=item["title"],
+        summary=item["summary"],
+        evidence=tuple(lines),
+        remediation=tuple(item["remediation"]),
+        commands=tuple(item["commands"]),
+        insights=tuple(item["insights"]),
+        recovered=bool(item["recovered"]),
+    )

@@ -13,6 +13,7 @@ from prefect_crash_monitor.explain.clues import (
     MISSED,
     Clue,
     Finding,
+    any_of,
     event_line,
     holds,
     unread,
@@ -103,6 +104,10 @@ def pods_over(evidence: Evidence) -> Finding:
         one for one in latest.values() if one.name.removeprefix(POD_EVENT) in TERMINAL_POD_EVENTS
     ]
     return _ended(evidence, ends) if len(ends) == len(latest) else MISSED
+
+
+end_told = any_of(worker_done, worker_stopped, pods_over)
+"""Somebody tells of the end of the run: its worker, by ending itself too, or Kubernetes."""
 
 
 def pod_failed(evidence: Evidence) -> Finding:

@@ -196,7 +196,7 @@ MARKED = (
         "zombie-marked",
         3000,
         any_of(
-            message(r"missing heartbeats?"),
+            message(r"missing heartbeats?|^Marked as crashed by crash-monitor \("),
             all_of(
                 ran,
                 none_of(familiar),

@@ -14,7 +14,7 @@ from prefect_crash_monitor.model import (
     artifact_key,
 )
 from prefect_crash_monitor.render.notification import NAME, SUBJECT, TEXT
-from prefect_crash_monitor.render.text import chat, crashes_of, shorten
+from prefect_crash_monitor.render.text import chat, many_of, shorten
 
 TOLD = 12
 """Incidents that a digest names; a chat message has no room for more."""
@@ -58,7 +58,7 @@ def _line(transition: Transition) -> str:
     where = chat(incident.group, NAME) or "all deployments"
     why = f", {chat(incident.title, 80)}" if incident.title else ""
     return (
-        f"{MARKS[transition.kind]}: {crashes_of(incident.crashes)} in {where}{why} "
+        f"{MARKS[transition.kind]}: {many_of(incident)} in {where}{why} "
         f"[{incident.severity}] {incident.id}.{incident.episode}"
     )
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from prefect_crash_monitor.model import NAMES_KEPT, Incident
 from prefect_crash_monitor.render.text import (
     code,
-    crashes_of,
     duration,
     link,
+    many_of,
     markdown,
     run_url,
     stamp,
@@ -29,7 +29,7 @@ def incidents_section(
         lines.append(f"- and {left} more: `crash-monitor incidents`")
     lines += [
         f"- ✅ **{markdown(i.group) or 'all deployments'}** is quiet again "
-        f"({crashes_of(i.crashes)}, {duration(i.last_crash_at - i.first_crash_at)})"
+        f"({many_of(i)}, {duration(i.last_crash_at - i.first_crash_at)})"
         for i in resolved[:SHOWN]
     ]
     return "## Incidents\n\n" + "\n".join(lines) if lines else ""
@@ -39,7 +39,7 @@ def _incident(incident: Incident, as_of: datetime, ui_url: str) -> str:
     where = markdown(incident.group) or "all deployments"
     open_for = duration(as_of - incident.opened_at)
     lines = [
-        f"- **{where}**: {crashes_of(incident.crashes)} since {stamp(incident.first_crash_at)}, "
+        f"- **{where}**: {many_of(incident)} since {stamp(incident.first_crash_at)}, "
         f"latest {stamp(incident.last_crash_at)} UTC; {incident.severity}, rule "
         f"{incident.rule}, open for {open_for}"
     ]

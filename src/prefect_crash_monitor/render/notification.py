@@ -14,7 +14,7 @@ from prefect_crash_monitor.model import (
     Transition,
     artifact_key,
 )
-from prefect_crash_monitor.render.text import chat, crashes_of, duration, shorten, stamp
+from prefect_crash_monitor.render.text import chat, duration, many_of, shorten, stamp
 
 SUBJECT, TEXT, NAME = 120, 3_000, 100
 NAMES_TOLD = 5
@@ -33,7 +33,7 @@ def notification(transition: Transition, *, ui_url: str, monitor: str) -> dict[s
     incident = transition.incident
     where = chat(incident.group, NAME) or "all deployments"
     mark = "✅" if transition.kind is Kind.RESOLVED else "🔴"
-    what = f"{WORDS[transition.kind]}{crashes_of(incident.crashes)} in {where}"
+    what = f"{WORDS[transition.kind]}{many_of(incident)} in {where}"
     subject = f"{mark} {shorten(what, SUBJECT - 20)} [{incident.severity}]"
     lines = [_first_line(transition, where), *_where(incident)]
     lines += _why(incident)
@@ -44,7 +44,7 @@ def notification(transition: Transition, *, ui_url: str, monitor: str) -> dict[s
 
 def _first_line(transition: Transition, where: str) -> str:
     incident = transition.incident
-    crashes = crashes_of(incident.crashes)
+    crashes = many_of(incident)
     since, last = stamp(incident.first_crash_at), stamp(incident.last_crash_at)
     match transition.kind:
         case Kind.OPENED:
@@ -108,9 +108,10 @@ def _next(transition: Transition, ui_url: str, monitor: str) -> list[str]:
         logs = f"prefect flow-run logs {incident.sample_run_id}"
         if incident.command and incident.command != logs:
             lines.append(f"Next:  {chat(incident.command, 400)}")
+        retry = f"Retry: prefect flow-run retry {incident.sample_run_id}"
         lines += [
             f"Logs:  {logs}",
-            f"Retry: prefect flow-run retry {incident.sample_run_id}",
+            "Mark:  crash-monitor ghosts --mark" if incident.ghosts else retry,
             f"Open:  crash-monitor incidents{policy}",
         ]
         if ui_url:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from prefect_crash_monitor.act import Act
 from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.delivery import Delivery, troubled
+from prefect_crash_monitor.ghosts.found import Found
 from prefect_crash_monitor.model import (
     Crash,
     Diagnosis,
@@ -30,6 +31,7 @@ from prefect_crash_monitor.render.acts import acts_section
 from prefect_crash_monitor.render.beside import beside_section
 from prefect_crash_monitor.render.chart import Point, as_data_url, trend_svg
 from prefect_crash_monitor.render.deliveries import deliveries_section
+from prefect_crash_monitor.render.ghosts import ghosts_section
 from prefect_crash_monitor.render.incidents import incidents_section
 from prefect_crash_monitor.render.table import FATE_WORDS, cause_of
 from prefect_crash_monitor.render.text import (
@@ -69,6 +71,7 @@ class Report:
     """Of what might have been done, how many why not."""
     notices: tuple[str, ...] = ()
     beside: Beside = field(default_factory=Beside)
+    ghosts: tuple[Found, ...] = ()
     ui_url: str = ""
 
     @property
@@ -97,6 +100,8 @@ def headline(report: Report) -> str:
     number = len(report.open_incidents)
     if number:
         parts.append(f"{number} open incident{'s' if number > 1 else ''}")
+    if dead := sum(one.sure_at is not None for one in report.ghosts):
+        parts.append(f"{dead} ghost run{'s' if dead > 1 else ''}")
     if untold := len(troubled(report.deliveries)):
         parts.append(f"{untold} not confirmed to be told")
     if report.gaps:
@@ -121,6 +126,7 @@ def render_report(report: Report) -> str:
         _groups(report, "Deployment", lambda crash: crash.deployment or crash.flow),
         _groups(report, "Work pool", lambda crash: crash.work_pool),
         _latest(report),
+        ghosts_section(report.ghosts, ui_url=report.ui_url),
         beside_section(report.beside, ui_url=report.ui_url),
         _notices(report),
     ]

@@ -56,7 +56,8 @@ def incidents_text(incidents: Sequence[Answer]) -> str:
         return "No open incidents."
     return "\n".join(
         f"{i['incident']}  {i['severity']:8}  {i['rule']}: {_plain(i['group'] or 'everything')}  "
-        f"{i['crashes']} crashes since {i['first_crash_at']}, last {i['last_crash_at']}"
+        f"{i['crashes']} {'ghost runs' if i['ghosts'] else 'crashes'} since "
+        f"{i['first_crash_at']}, last {i['last_crash_at']}"
         + (f", notification {i['notified']}" if i.get("notified") in NOT_TOLD else "")
         for i in incidents
     )
@@ -82,6 +83,20 @@ def silences_text(silences: Sequence[Answer]) -> str:
 def explanations_text(explanations: Sequence[Answer]) -> str:
     """Explanations, one after the other."""
     return "\n\n".join(_explanation(explanation) for explanation in explanations)
+
+
+def ghosts_text(ghosts: Sequence[Answer]) -> str:
+    """Ghosts as they are explained, with what was done about each."""
+    return "\n\n".join(_ghost(ghost) for ghost in ghosts) or "No ghosts."
+
+
+def _ghost(ghost: Answer) -> str:
+    lines = [_explanation(ghost)]
+    if ghost.get("marked"):
+        lines.append("  MARKED as crashed")
+    elif "marked" in ghost:
+        lines.append(_plain(f"  not marked: {ghost['not_marked']}"))
+    return "\n".join(lines)
 
 
 def _explanation(answer: Answer) -> str:

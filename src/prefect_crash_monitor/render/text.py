@@ -11,6 +11,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+from prefect_crash_monitor.model import Incident
 from prefect_crash_monitor.redact import redact
 
 MARKDOWN_SPECIAL = re.compile(
@@ -111,6 +112,13 @@ def duration(length: timedelta) -> str:
 def crashes_of(number: int) -> str:
     """The number of crashes in words."""
     return f"{number:,} crash" if number == 1 else f"{number:,} crashes"
+
+
+def many_of(incident: Incident) -> str:
+    """The number of what an incident is of, in words."""
+    if not incident.ghosts:
+        return crashes_of(incident.crashes)
+    return f"{incident.crashes:,} ghost run" + ("s" if incident.crashes != 1 else "")
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -1,0 +1,152 @@
+"""Ghosts as the monitor remembers them: since when it knows, and when it became sure. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from prefect_crash_monitor.explain import Confidence, Explanation, explanation_of
+from prefect_crash_monitor.explain.evidence import HEARTBEAT
+from prefect_crash_monitor.fingerprint import fingerprint
+from prefect_crash_monitor.ghosts.ghost import Ghost
+from prefect_crash_monitor.model import Crash, Diagnosis
+from prefect_crash_monitor.reading import moment
+from prefect_crash_monitor.windows import TICK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A ghost, and since when the monitor knows of it."""
+
+    ghost: Ghost
+    first_seen: datetime
+    sure_at: datetime | None = None
+    """When it became one to tell of: the last moment that the judgement then looked at. None as
+    long as its silence may be an outage of Prefect."""
+
+    @property
+    def id(self) -> str:
+        """Of the state it was left in: a new attempt of the run is another ghost."""
+        return self.ghost.left_in.state_id
+
+
+def found(
+    ghosts: Iterable[Ghost],
+    known: Iterable[Found],
+    *,
+    heard: bool,
+    through: datetime,
+    now: datetime,
+) -> tuple[Found, ...]:
+    """What is known of ghosts after a sweep; those that are none any more are forgotten.
+
+    One that is merely silent is told of if Prefect `heard` of anyone one heartbeat period ago, or
+    once it has stayed silent for another: after an outage of Prefect, those alive speak up.
+    `through` is the moment before which the judgement looks at what happened.
+    """
+    before = {one.id: one for one in known}
+    return tuple(
+        _sure(
+            replace(before[ghost.left_in.state_id], ghost=ghost)
+            if ghost.left_in.state_id in before
+            else Found(ghost=ghost, first_seen=now),
+            heard=heard,
+            through=through,
+            now=now,
+        )
+        for ghost in ghosts
+    )
+
+
+def _sure(one: Found, *, heard: bool, through: datetime, now: datetime) -> Found:
+    waited = now - one.first_seen >= HEARTBEAT
+    if one.sure_at is not None or not (heard or waited or not one.ghost.is_silent):
+        return one
+    return replace(one, sure_at=through - TICK)
+
+
+def newly_sure(after: Iterable[Found], before: Iterable[Found]) -> list[Found]:
+    """Those to tell of for the first time."""
+    told = {one.id for one in before if one.sure_at}
+    return [one for one in after if one.sure_at and one.id not in told]
+
+
+def to_judge(ghosts: Iterable[Found]) -> list[Crash]:
+    """Those that open incidents, as crashes at the moment of being sure.
+
+    Not those of which nobody can tell whether they live, nor subflows that died with their parent.
+    """
+    sure = [
+        replace(one.ghost.left_in, at=one.sure_at)
+        for one in ghosts
+        if one.sure_at
+        and one.ghost.why.confidence is not Confidence.LOW
+        and not one.ghost.left_in.in_process
+    ]
+    return sorted(sure, key=lambda ghost: (ghost.at, ghost.state_id))
+
+
+def diagnoses(ghosts: Iterable[Found]) -> dict[str, Diagnosis]:
+    """Their diagnoses, by state id."""
+    return {one.id: _diagnosis(one.ghost.why) for one in ghosts}
+
+
+def _diagnosis(why: Explanation) -> Diagnosis:
+    cause = why.cause or "unknown"
+    return Diagnosis(
+        cause=cause,
+        confidence=str(why.confidence),
+        fingerprint=fingerprint(cause, ""),
+        title=why.title,
+        evidence=why.evidence[0].text if why.evidence else "",
+        remedy=why.remediation[0] if why.remediation else "",
+        command=why.commands[0] if why.commands else "",
+    )
+
+
+def to_json(ghosts: Sequence[Found]) -> list[dict[str, Any]]:
+    """As JSON, for the ledger; of the explanation what is shown."""
+    return [
+        {
+            "left_in": _times_as_text(asdict(one.ghost.left_in)),
+            "state_type": one.ghost.state_type,
+            "is_silent": one.ghost.is_silent,
+            "why": one.ghost.why.to_json(),
+            "first_seen": one.first_seen.isoformat(),
+            "sure_at": one.sure_at.isoformat() if one.sure_at else None,
+        }
+        for one in ghosts
+    ]
+
+
+def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Found, ...]:
+    """Of their JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: when it is damaged.
+    """
+    return tuple(
+        Found(
+            ghost=Ghost(
+                left_in=_crash_of(item["left_in"]),
+                state_type=item["state_type"],
+                why=explanation_of(item["why"]),
+                is_silent=bool(item["is_silent"]),
+            ),
+            first_seen=moment(item["first_seen"]),
+            sure_at=moment(item["sure_at"]) if item["sure_at"] else None,
+        )
+        for item in items
+    )
+
+
+def _times_as_text(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
+
+
+def _crash_of(item: Mapping[str, Any]) -> Crash:
+    pairs = tuple((str(key), str(value)) for key, value in item["labels"])
+    values = {**item, "at": moment(item["at"]), "tags": tuple(item["tags"]), "labels": pairs}
+    return Crash(**values)

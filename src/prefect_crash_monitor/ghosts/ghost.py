@@ -1,0 +1,40 @@
+"""A ghost: a flow run that ended without saying so, and the state in which it was left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prefect_crash_monitor.explain import Confidence, Explanation
+from prefect_crash_monitor.model import Crash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ghost:
+    """A run that is called running, pending or cancelling, and is not."""
+
+    left_in: Crash
+    """The state it was left in, told as a crash is: `state_id` and `at` are that state's."""
+    state_type: str
+    why: Explanation
+    is_silent: bool
+    """Nothing but its silence tells of its end: neither its worker nor its pod."""
+
+    @property
+    def flow_run_id(self) -> str:
+        """Of the run."""
+        return self.left_in.flow_run_id
+
+    @property
+    def certain(self) -> bool:
+        """Whether the run may be set CRASHED: what is only likely may still be alive."""
+        return self.why.confidence is Confidence.HIGH
+
+    def to_json(self) -> dict[str, Any]:
+        """As `crash-monitor ghosts --json` lists it: its explanation, and where it ran."""
+        return self.why.to_json() | {
+            "deployment": self.left_in.deployment,
+            "work_pool": self.left_in.work_pool,
+            "state_name": self.left_in.state_name,
+            "since": self.left_in.at.isoformat(),
+        }

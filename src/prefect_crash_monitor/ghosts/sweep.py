@@ -1,0 +1,199 @@
+"""Reads all runs that have not ended, and looks closely at those that may be ghosts.
+
+With nothing running for longer than a minute one request. Else one for 200 runs, three or four for
+what is told of all of them, and about five for each suspect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.capture import capture_bundle
+from prefect_crash_monitor.count import is_own
+from prefect_crash_monitor.crash_events import HEARTBEAT
+from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.explain import Explanation, Verdict, evidence_of_bundle, explain
+from prefect_crash_monitor.explain.liveness import WAITING_WORKERS, end_told
+from prefect_crash_monitor.fates import RunNow
+from prefect_crash_monitor.flow_runs import Json, all_runs, named, side_by_side
+from prefect_crash_monitor.ghosts.ghost import Ghost
+from prefect_crash_monitor.ghosts.suspects import SILENCE, UNFINISHED, may_be_over, suspects
+from prefect_crash_monitor.reading import crash_of_state, rows, run_now, whole_answer
+
+ASKED_AT_ONCE = 200
+"""Runs named in one filter."""
+
+EVENTS = 50
+"""Most events that Prefect gives at once; the ends that are left out show as silence later."""
+
+ENDS_READ_BACK = timedelta(hours=1)
+"""How far back ends told by workers are read; what ended earlier has been silent since."""
+
+EXECUTED, STOPPED, SUBMITTED = (
+    "prefect.worker.executed-flow-run",
+    "prefect.worker.stopped",
+    "prefect.worker.submitted-flow-run",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """What a close look at a ghost tells."""
+
+    why: Explanation
+    is_silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What a sweep found."""
+
+    ghosts: tuple[Ghost, ...] = ()
+    """The longest dead first."""
+    unfinished: int = 0
+    """Runs that have not ended, the monitor's own with them."""
+    left_out: int = 0
+    """Suspects that were not looked at this time."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know of what was left out."""
+        if not self.left_out:
+            return ()
+        remark = (
+            f"{self.left_out} more runs may have ended without saying so and were not looked at "
+            "yet; `crash-monitor ghosts` looks at all of them."
+        )
+        return (remark,)
+
+
+async def sweep(
+    api: Api,
+    now: datetime,
+    *,
+    known: Iterable[Ghost] = (),
+    own_deployments: Collection[str] = (),
+    most: int | None = None,
+) -> Sweep:
+    """All ghosts as of now.
+
+    Those already `known` are not looked at again while they stay silent in the same state. At
+    `most` so many others are; None looks at all.
+    """
+    rows_ = await all_runs(api, {"state": {"type": {"any_": list(UNFINISHED)}}}, "unfinished runs")
+    with whole_answer("unfinished flow runs"):
+        by_id = {row["id"]: row for row in rows_ if row.get("state")}
+        runs = [run_now(row) for row in by_id.values()]
+    if not may_be_over(runs, now):
+        return Sweep(unfinished=len(runs))
+    beating = await _beating(api, now)
+    found = suspects(runs, beating=beating, ended=await _ended(api, runs, now), now=now)
+    still = {g.left_in.state_id: g for g in known if g.flow_run_id not in beating}
+    new = [run for run in found if run.state_id not in still]
+    looked_at = new if most is None else new[:most]
+    told = await side_by_side(lambda run: _look(api, run, now), looked_at)
+    dead = [(by_id[r.id], seen) for r, seen in zip(looked_at, told, strict=True) if seen]
+    ghosts = [
+        *(still[run.state_id] for run in found if run.state_id in still),
+        *await _named(api, dead),
+    ]
+    ghosts = [ghost for ghost in ghosts if not is_own(ghost.left_in, own_deployments)]
+    ghosts.sort(key=lambda ghost: (ghost.left_in.at, ghost.left_in.state_id))
+    return Sweep(ghosts=tuple(ghosts), unfinished=len(runs), left_out=len(new) - len(looked_at))
+
+
+async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
+    """Why it is a ghost; None where it is none, or moved on or vanished meanwhile."""
+    try:
+        bundle = await capture_bundle(api, run.id, now)
+    except BadInput:
+        return None
+    if bundle["flow_run"].get("state_id") != run.state_id:
+        return None
+    evidence = evidence_of_bundle(bundle)
+    why = explain(evidence)
+    if why.verdict is not Verdict.GHOST:
+        return None
+    return Dead(why=why, is_silent=not end_told(evidence).held)
+
+
+async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
+    """The ghosts with the names of what they belong to; no request where there is none."""
+    flows = await named(api, "flows", {row["flow_id"] for row, _ in dead})
+    ids = {row["deployment_id"] for row, _ in dead if row.get("deployment_id")}
+    deployments = await named(api, "deployments", ids)
+    with whole_answer("unfinished flow runs"):
+        return [
+            Ghost(
+                left_in=crash_of_state(
+                    row["state"],
+                    row,
+                    flows.get(row["flow_id"], {}),
+                    deployments.get(row.get("deployment_id") or "", {}),
+                ),
+                state_type=row["state"]["type"],
+                why=seen.why,
+                is_silent=seen.is_silent,
+            )
+            for row, seen in dead
+        ]
+
+
+async def _beating(api: Api, now: datetime) -> set[str]:
+    """Ids of all runs that sent a heartbeat lately; one request, whatever their number."""
+    filter_ = {"event": {"name": [HEARTBEAT]}, "occurred": _since(now - SILENCE, now)}
+    answer = await api.post("/events/count-by/resource", {"filter": filter_})
+    with whole_answer("heartbeats by flow run"):
+        return {_run_id(item["value"]) for item in rows(answer, "heartbeats by flow run")}
+
+
+async def _ended(api: Api, runs: Sequence[RunNow], now: datetime) -> set[str]:
+    """Ids of those whose worker lately told of their end, or was stopped itself."""
+    asked = [run.id for run in may_be_over(runs, now)]
+    if not asked:
+        return set()
+    since = _since(now - ENDS_READ_BACK, now)
+    stops = await _events(api, {**_by_workers(STOPPED, {"process"}), "occurred": since})
+    with whole_answer("events of workers"):
+        workers = sorted({event["resource"]["prefect.resource.id"] for event in stops})
+    ended: set[str] = set()
+    for at in range(0, len(asked), ASKED_AT_ONCE):
+        these = {f"prefect.flow-run.{id_}" for id_ in asked[at : at + ASKED_AT_ONCE]}
+        about: Json = {"any_resource": {"id": sorted(these)}}
+        ends = _by_workers(EXECUTED, WAITING_WORKERS)
+        told = await _events(api, {**ends, "occurred": since, **about})
+        if workers:
+            by_them = {"event": {"name": [SUBMITTED]}, "resource": {"id": workers}, **about}
+            told += await _events(api, by_them | {"occurred": _since(now - timedelta(days=7), now)})
+        with whole_answer("events of workers"):
+            related = (r["prefect.resource.id"] for e in told for r in e["related"])
+            ended |= {_run_id(id_) for id_ in related if id_ in these}
+    return ended
+
+
+async def _events(api: Api, filter_: Mapping[str, Any]) -> list[Json]:
+    """The newest events that match, a page at most."""
+    body = {"filter": {**filter_, "order": "DESC"}, "limit": EVENTS}
+    page = await api.post("/events/filter", body)
+    with whole_answer("events of workers"):
+        return list(page["events"])
+
+
+def _by_workers(name: str, types: Collection[str]) -> Json:
+    """Events of workers of these types: others report a run as executed when it is submitted."""
+    return {
+        "event": {"name": [name]},
+        "resource": {"labels": {"prefect.worker-type": sorted(types)}},
+    }
+
+
+def _since(start: datetime, end: datetime) -> dict[str, str]:
+    return {"since": start.isoformat(), "until": end.isoformat()}
+
+
+def _run_id(resource_id: str) -> str:
+    return resource_id.removeprefix("prefect.flow-run.")
