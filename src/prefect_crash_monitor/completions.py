@@ -43,6 +43,8 @@ QUERIES: Mapping[RunsOf, Query] = {
         "flow_id",
     ),
     RunsOf.RUN: Query(lambda ids: {"flow_runs": {"id": {"any_": ids}}}, "id"),
+    RunsOf.WORK_POOL: Query(lambda ids: {"work_pools": {"name": {"any_": ids}}}, "work_pool_name"),
+    RunsOf.EVERYTHING: Query(lambda _: {}, ""),
 }
 
 
@@ -56,7 +58,7 @@ async def latest_completions(
     """
     since: dict[RunsOf, dict[str, datetime]] = defaultdict(dict)
     for runs, begun in questions.items():
-        if is_id(runs.id):
+        if can_be_asked(runs):
             since[runs.of][runs.id] = begun
     found: dict[Runs, datetime | None] = {}
     for of, begins in since.items():
@@ -72,10 +74,12 @@ def filter_of(of: RunsOf, ids: Sequence[str], more: Mapping[str, Any]) -> dict[s
     return {**body, "flow_runs": {**body.get("flow_runs", {}), **more}}
 
 
-def is_id(text: str) -> bool:
+def can_be_asked(runs: Runs) -> bool:
     """Whether Prefect takes it as an id; events, which anyone may send, may hold anything."""
+    if runs.of in {RunsOf.WORK_POOL, RunsOf.EVERYTHING}:
+        return True
     try:
-        uuid.UUID(text)
+        uuid.UUID(runs.id)
     except ValueError:
         return False
     return True

@@ -17,6 +17,7 @@ from prefect_crash_monitor.outages import is_root, outages
 from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.rates import Rates, enough, in_words, rates, short, too_high
 from prefect_crash_monitor.rule import RuleKind
+from prefect_crash_monitor.shares import too_small
 from prefect_crash_monitor.standing import by_group
 
 LEARNING = timedelta(days=1)
@@ -95,8 +96,12 @@ def _enough(rule: Rule, times: Sequence[datetime]) -> Burning | None:
     return Burning(first=times[met[0]], crossed=times[last + need], until=times[last] + rule.within)
 
 
-def _count(rule: Rule, _key: Key, crashes: Sequence[Crash], _case: Case) -> Burning | None:
-    return _enough(rule, [crash.at for crash in crashes])
+def _count(rule: Rule, _key: Key, crashes: Sequence[Crash], case: Case) -> Burning | None:
+    """Enough, and not too small a share of the runs of the group."""
+    met = _enough(rule, [crash.at for crash in crashes])
+    if met is None or too_small(rule, crashes, case.through, case.beyond.ended):
+        return None
+    return met
 
 
 def _consecutive(rule: Rule, key: Key, _crashes: Sequence[Crash], case: Case) -> Burning | None:

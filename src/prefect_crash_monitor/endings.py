@@ -1,4 +1,4 @@
-"""How many runs ended otherwise than crashed: what a crash rate is a share of."""
+"""How many runs ended otherwise than crashed: what crashes are a share of."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.completions import filter_of, is_id
+from prefect_crash_monitor.completions import can_be_asked, filter_of
 from prefect_crash_monitor.flow_runs import side_by_side, within
 from prefect_crash_monitor.memory import Ending, Runs
 from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.reading import moment, rows, whole_answer
+from prefect_crash_monitor.shares import Asked, of_groups, totals
 from prefect_crash_monitor.suspects import Wanted, days_wanted
 from prefect_crash_monitor.tallies import DAY
 
@@ -31,20 +32,26 @@ async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
     return found | await ended_on(api, days_wanted(wanted, found))
 
 
+async def shares_of(api: Api, asked: Sequence[Asked]) -> dict[Ending, int]:
+    """What is asked for to tell small shares: one request a span, and those groups that need it."""
+    found = await ended_in(api, totals(asked))
+    return found | await ended_in(api, of_groups(asked, found))
+
+
 async def ended_in(api: Api, windows: Iterable[Ending]) -> dict[Ending, int]:
     """By the time of the end; a request each."""
 
     async def one(ending: Ending) -> tuple[Ending, int]:
         return ending, await _count(api, ending)
 
-    return dict(await side_by_side(one, [e for e in windows if is_id(e.runs.id)]))
+    return dict(await side_by_side(one, [e for e in windows if can_be_asked(e.runs)]))
 
 
 async def ended_on(api: Api, days: Iterable[Ending]) -> dict[Ending, int]:
     """On whole days, by the time at which the runs were to start; a request for each `Runs`."""
     by_runs: dict[Runs, list[Ending]] = defaultdict(list)
     for ending in days:
-        if is_id(ending.runs.id):
+        if can_be_asked(ending.runs):
             by_runs[ending.runs].append(ending)
 
     async def of_one(runs: Runs) -> dict[Ending, int]:

@@ -37,19 +37,25 @@ class Streaked(NamedTuple):
 
 
 class RunsOf(StrEnum):
-    """What the runs belong to whose completion ends a streak."""
+    """What runs belong to that are asked for together, by the ids of all but work pools."""
 
     DEPLOYMENT = "deployment"
     FLOW = "flow"
     FLOW_WITHOUT_DEPLOYMENT = "flow-without-deployment"
     RUN = "run"
+    WORK_POOL = "work-pool"
+    EVERYTHING = "everything"
 
 
 class Runs(NamedTuple):
-    """The runs whose completion ends a streak."""
+    """The runs of one group: those whose completion ends a streak, or that crashes are a share
+    of."""
 
     of: RunsOf
     id: str
+
+
+EVERY_RUN = Runs(RunsOf.EVERYTHING, "")
 
 
 class Ending(NamedTuple):

@@ -55,6 +55,9 @@ SCOPES: Mapping[RuleKind, tuple[Scope, ...]] = {
 """The scopes of kinds that do not take every one."""
 
 
+SHARED_SCOPES = (Scope.EVERYTHING, Scope.FLOW, Scope.DEPLOYMENT, Scope.WORK_POOL)
+"""Scopes of which Prefect tells how many runs ended."""
+
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     RuleKind.CONSECUTIVE: {"within": timedelta(days=7)},
     RuleKind.NEW_CAUSE: {"scope": Scope.EVERYTHING, "crashes": 1, "within": timedelta(days=1)},
@@ -154,13 +157,15 @@ class Rule(BaseModel):
     )
     at_least: float = Field(
         default=0.01,
-        gt=0,
+        ge=0,
         le=1,
         description=(
-            "Only with kind rate: the share of crashed runs, 0.01 for 1 %, below which nothing is "
-            "told however unusual. Too low and a deployment that hardly ever crashes speaks up at "
-            "each handful of crashes; too high and one with many runs may lose thousands. At one "
-            "in a hundred, retries no longer hide it."
+            "The share of crashed runs, 0.01 for 1 %, below which nothing is told however many or "
+            "unusual; with kind rate, and with kind count in scopes everything, flow, deployment "
+            "and work-pool without only, there of the runs that ended within the window. 0 tells "
+            "of any. Too low and a deployment with thousands of runs an hour, or one that hardly "
+            "ever crashes, speaks up at each handful of crashes; too high and one with many runs "
+            "may lose thousands. At one in a hundred, retries no longer hide it."
         ),
     )
     quiet_for: timedelta = Field(
@@ -216,11 +221,23 @@ class Rule(BaseModel):
 
     @model_validator(mode="after")
     def _rates_belong_to_their_kind(self) -> Self:
-        fields = type(self).model_fields
-        for name in ("factor", "at_least"):
-            if self.kind is not RuleKind.RATE and getattr(self, name) != fields[name].default:
-                raise ValueError(f"rule {self.name!r}: {name} needs kind: rate")
+        default = {name: field.default for name, field in type(self).model_fields.items()}
+        if self.kind is RuleKind.RATE:
+            return self
+        if self.factor != default["factor"]:
+            raise ValueError(f"rule {self.name!r}: factor needs kind: rate")
+        if self.at_least not in {0, default["at_least"]} and not self.wants_a_share:
+            raise ValueError(
+                f"rule {self.name!r}: at_least needs kind: rate, or kind: count without only in "
+                f"scope {', '.join(SHARED_SCOPES)}"
+            )
         return self
+
+    @property
+    def wants_a_share(self) -> bool:
+        """Whether so many crashes must also be a share of the runs, of runs that can be counted."""
+        counts = self.kind is RuleKind.COUNT and self.scope in SHARED_SCOPES
+        return counts and not self.only and self.at_least > 0
 
     @model_validator(mode="after")
     def _dimension_belongs_to_its_scope(self) -> Self:

@@ -7,7 +7,7 @@ from datetime import datetime
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.completions import latest_completions
 from prefect_crash_monitor.count import is_own
-from prefect_crash_monitor.endings import runs_ended
+from prefect_crash_monitor.endings import runs_ended, shares_of
 from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.failures import read_failures
 from prefect_crash_monitor.ghosts.found import found
@@ -20,6 +20,7 @@ from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.recoveries import date_recoveries
 from prefect_crash_monitor.seen import Seen, judged_through, span_to_read
+from prefect_crash_monitor.shares import asked as asked_for_shares
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import planned
 from prefect_crash_monitor.slot_holders import held_slots, unclaimed_slots
@@ -71,7 +72,8 @@ async def see(
         completed=await latest_completions(api, asked),
         held_slots=await held_slots(api, policy) if crashes else (),
         unclaimed=await unclaimed_slots(api, policy, crashes),
-        ended=await runs_ended(api, suspects),
+        ended=await runs_ended(api, suspects)
+        | await shares_of(api, asked_for_shares(crashes, policy.rules, throughs)),
         ghosts=found(
             swept.ghosts,
             ledger.ghosts,

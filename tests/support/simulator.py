@@ -32,6 +32,8 @@ from prefect_crash_monitor.model import (
 )
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.seen import Seen, judged_through, span_to_read
+from prefect_crash_monitor.shares import asked as asked_for_shares
+from prefect_crash_monitor.shares import of_groups, totals
 from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.suspects import days_wanted, not_looked_at, wanted
 from prefect_crash_monitor.windows import due
@@ -152,6 +154,9 @@ class Simulator:
         throughs = judged_through(plan, self.policy)
         suspects = wanted(self.ledger.memory, crashes, self.policy.rules, diagnoses, throughs)
         ended = self.shop.numbers(suspects.windows)
+        shares = asked_for_shares(crashes, self.policy.rules, throughs)
+        together = self.shop.numbers(totals(shares))
+        together |= self.shop.numbers(of_groups(shares, together))
         seen = Seen(
             now=now,
             policy=self.policy,
@@ -165,7 +170,7 @@ class Simulator:
             explained=Explained(diagnoses=diagnoses),
             silences=tuple(self.shop.silences),
             completed={runs: self.shop.completion(runs, at, now) for runs, at in asked.items()},
-            ended=ended | self.shop.numbers(days_wanted(suspects, ended)),
+            ended=ended | self.shop.numbers(days_wanted(suspects, ended)) | together,
             ghosts=found(
                 self.shop.dead(minute),
                 self.ledger.ghosts,
