@@ -113,6 +113,7 @@ def pod(
             "name": POD,
             "namespace": "flows",
         },
+        "spec": {"nodeName": "node-a"},
         "status": {
             "phase": phase,
             "reason": reason or None,

@@ -140,6 +140,22 @@ CLUSTER = (
         source="nothing but the state was read",
     ),
     crashed("killed-oom-or-sigkill", NO_PODS, POD_LOST, *RAN, kubernetes=kubernetes(pod(code=137))),
+    crashed(
+        "killed-oom-or-sigkill",
+        NO_PODS,
+        "the pod that was evicted is the one before: backoffLimit above 0",
+        *RAN,
+        kubernetes=kubernetes(pod(code=137), jobs=(job("BackoffLimitExceeded"),))
+        | {"events": [{"reason": "Evicted", "message": "so", "object": "Pod/job-a-older"}]},
+    ),
+    crashed(
+        "killed-oom-or-sigkill",
+        NO_PODS,
+        "another node than the pod's",
+        *RAN,
+        kubernetes=kubernetes(pod(code=137))
+        | {"events": [{"reason": "NodeNotReady", "message": "so", "object": "Node/node-b"}]},
+    ),
     crashed("sigterm-exit", NO_PODS, POD_LOST, *RAN, kubernetes=kubernetes(pod(code=143))),
     crashed("native-crash-segfault", NO_PODS, POD_LOST, *RAN, kubernetes=kubernetes(pod(code=139))),
     crashed(

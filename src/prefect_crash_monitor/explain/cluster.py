@@ -96,6 +96,18 @@ class Cluster:
         """The newest pod."""
         return self.pods[-1] if self.pods else None
 
+    def may_tell(self, event: ClusterEvent) -> bool:
+        """Whether an event may explain the newest pod: it is not about another one, or its node.
+
+        Pods that Kubernetes retries have the same Job, so a retried pod's end is no later one's.
+        """
+        pod = self.pod
+        if pod is None or not event.object:
+            return True
+        if event.kind == "Node":
+            return not pod.node or event.object == pod.node
+        return event.kind != "Pod" or event.object == pod.name
+
     @property
     def over(self) -> bool:
         """Whether Kubernetes is done with the attempt: nothing runs, nothing will be started."""

@@ -148,7 +148,7 @@ def cluster_event(reasons: str, words: str = "") -> Clue:
     def ask(evidence: Evidence) -> Finding:
         if evidence.cluster is None:
             return unread(Part.KUBERNETES)
-        for one in evidence.cluster.events:
+        for one in filter(evidence.cluster.may_tell, evidence.cluster.events):
             if wanted.fullmatch(one.reason) and text.search(one.message):
                 line = f"event {one.reason}: {one.message}"
                 return holds(Line(source=Where.KUBERNETES, text=line, at=one.at))
