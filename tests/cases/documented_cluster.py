@@ -132,6 +132,26 @@ CLUSTER = (
         "PrefectHQ/prefect#7854",
     ),
     crashed("k8s-container-failed-before-start", NO_PODS, POD_LOST, worker="kubernetes"),
+    *(
+        crashed(
+            "k8s-container-failed-before-start",
+            NO_PODS,
+            "it waited for a node or its image, got it, and then failed of itself",
+            worker="kubernetes",
+            **{"events": [pod_event("pending", diagnosis=diagnosis)], **started},
+        )
+        for diagnosis in ("Unschedulable.InsufficientResources", "ImagePullError")
+        for started in (
+            {"kubernetes": kubernetes(pod(code=2))},
+            {"logs": [line("Container logs from container 'x' in pod 'y':", logger=OBSERVER)]},
+            {
+                "events": [
+                    pod_event("pending", diagnosis=diagnosis, ago=20.1),
+                    pod_event("evicted", reason="Error"),
+                ]
+            },
+        )
+    ),
     crashed("k8s-pod-lost-while-running", NO_PODS, POD_LOST, *RAN, worker="kubernetes"),
     Case(
         verdict="crashed",
@@ -241,6 +261,15 @@ WAITING = (
         *PENDING,
         ago=30,
         logs=[line("Kubernetes job 'x' created in namespace 'y'", logger="flow_runs.worker")],
+    ),
+    _case(
+        "ghost",
+        "ghost-pending",
+        *PENDING,
+        ago=30,
+        source="its Job was cleared away while no worker watched",
+        logs=[line("Kubernetes job 'x' created in namespace 'y'", logger="flow_runs.worker")],
+        kubernetes=kubernetes(),
     ),
     _case("ghost", "ghost-pending", *PENDING, ago=11, worker="process"),
     _case("healthy", None, *PENDING, ago=9, worker="process"),

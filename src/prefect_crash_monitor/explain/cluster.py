@@ -90,6 +90,8 @@ class Cluster:
     """The oldest first."""
     job: Job | None = None
     events: tuple[ClusterEvent, ...] = ()
+    gone: bool = False
+    """Pods and Jobs were both read, and there are none."""
 
     @property
     def pod(self) -> Pod | None:
@@ -144,7 +146,12 @@ def cluster_of(kubernetes: object, job_name: str, attempt_at: datetime | None) -
         pods=tuple(pods),
         job=job,
         events=tuple(event for event in events if _belongs(event, job, earliest)),
+        gone=not pods and not jobs and _are_lists(kubernetes, "pods", "jobs"),
     )
+
+
+def _are_lists(kubernetes: Json, *kinds: str) -> bool:
+    return all(isinstance(kubernetes.get(kind), list | tuple) for kind in kinds)
 
 
 def _pod(raw: Json) -> Pod:

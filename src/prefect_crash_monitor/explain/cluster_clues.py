@@ -21,6 +21,9 @@ from prefect_crash_monitor.explain.evidence import Evidence, Part
 from prefect_crash_monitor.explain.explanation import Line, Where
 
 POD_EVENT = "prefect.kubernetes.pod."
+STARTED_EVENTS = frozenset(POD_EVENT + phase for phase in ("running", "succeeded", "evicted"))
+"""`evicted` is sent where a container ended with a reason, so one was started."""
+
 OBSERVER_SAYS = re.compile(r"(?:No active or succeeded pods found|Kubernetes job was deleted)")
 
 
@@ -71,6 +74,31 @@ def forwarded_logs(evidence: Evidence) -> Finding:
         return MISSED
     last = lines[-1]
     return holds(Line(source=Where.LOG, text=last.text, at=last.at))
+
+
+def container_started(evidence: Evidence) -> Finding:
+    """A container of the newest pod was started.
+
+    It had its node and its image, however long it waited for them. Where nothing tells of it,
+    none was started: that is the usual end of a pod that waits.
+    """
+    if forwarded_logs(evidence).held:
+        return holds()
+    pod = evidence.cluster.pod if evidence.cluster else None
+    if pod is not None and (pod.phase == "Running" or (pod.dead and pod.terminated)):
+        return holds()
+    told = [one for one in evidence.events or () if one.name.startswith(POD_EVENT)]
+    phases = {one.name for one in told if one.resource_id == told[-1].resource_id}
+    return holds() if phases & STARTED_EVENTS else MISSED
+
+
+def nothing_left(evidence: Evidence) -> Finding:
+    """Kubernetes was asked, and has neither a pod nor the Job of the attempt."""
+    if evidence.cluster is None:
+        return unread(Part.KUBERNETES)
+    if not evidence.cluster.gone:
+        return MISSED
+    return holds(Line(source=Where.KUBERNETES, text="neither a pod nor a Job of the run is left"))
 
 
 def newest_pod(fits: Callable[[Pod], str]) -> Clue:

@@ -36,6 +36,8 @@ class Sign:
     clue: Clue
     before_start: bool = False
     """It keeps a pod from starting; a pod that ran got over it."""
+    until_started: bool = False
+    """A pod may wait long for this, and then start a container that fails of itself."""
     confidence: Confidence = HIGH
     severity: Severity = CRITICAL
     insights: tuple[str, ...] = ()
@@ -117,6 +119,7 @@ SIGNS = (
             "FailedCreate", r"exceeded quota|failed quota|LimitRange|(?:max|min)imum \w+ usage per"
         ),
         before_start=True,
+        until_started=True,
         insights=("I10",),
     ),
     Sign(
@@ -136,6 +139,7 @@ SIGNS = (
             waiting("ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull"),
         ),
         before_start=True,
+        until_started=True,
         insights=("I09", "I10"),
     ),
     Sign(
@@ -143,6 +147,7 @@ SIGNS = (
         precedence=2060,
         clue=any_of(diagnosis("Unschedulable"), observer_log(r"^Pod is unschedulable"), no_node),
         before_start=True,
+        until_started=True,
         insights=("I10", "I16"),
     ),
     Sign(

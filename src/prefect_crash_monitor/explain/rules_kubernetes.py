@@ -13,10 +13,16 @@ from prefect_crash_monitor.explain.clues import (
     log,
     message,
     never_ran,
+    none_of,
     quietly,
     ran,
 )
-from prefect_crash_monitor.explain.cluster_clues import exited, forwarded_logs, on_kubernetes
+from prefect_crash_monitor.explain.cluster_clues import (
+    container_started,
+    exited,
+    forwarded_logs,
+    on_kubernetes,
+)
 from prefect_crash_monitor.explain.explanation import Confidence, Severity, Verdict
 from prefect_crash_monitor.explain.kubernetes_signs import SIGNS, Sign
 from prefect_crash_monitor.explain.liveness import (
@@ -42,12 +48,13 @@ SLOW_POD = ("I10", "I16")
 
 ended = any_of(pods_over, worker_done, worker_stopped, silent)
 no_pods = quietly(message(r"^No active or succeeded pods found for any job"))
+not_started = none_of(container_started)
 job_deleted = message(r"^Kubernetes job was deleted")
 
 
 def _expanded(sign: Sign) -> Iterator[Rule]:
     """The rules of one sign: for a crash, for a run that says it runs, for one that waits."""
-    clue = all_of(on_kubernetes, sign.clue)
+    clue = all_of(on_kubernetes, sign.clue, *((not_started,) if sign.until_started else ()))
     crashed = all_of(never_ran, clue) if sign.before_start else clue
     yield _rule(sign, Scope.CRASHED, Verdict.CRASHED, crashed)
     if sign.before_start or sign.cause == "k8s-crash-loop":

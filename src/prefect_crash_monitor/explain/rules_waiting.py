@@ -12,7 +12,11 @@ from prefect_crash_monitor.explain.clues import (
     log,
     state_name,
 )
-from prefect_crash_monitor.explain.cluster_clues import POD_EVENT, on_kubernetes
+from prefect_crash_monitor.explain.cluster_clues import (
+    POD_EVENT,
+    nothing_left,
+    on_kubernetes,
+)
 from prefect_crash_monitor.explain.explanation import Confidence, Severity, Verdict
 from prefect_crash_monitor.explain.liveness import (
     heartbeat_seen,
@@ -118,6 +122,15 @@ PENDING = (
         all_of(on_kubernetes, waited(AT_ONCE), pod_has_ended_badly),
         MEDIUM,
         insights=("I06", "I09"),
+    ),
+    _row(
+        Scope.PENDING,
+        8125,
+        GHOST,
+        "ghost-pending",
+        all_of(waited(TOO_LONG), nothing_left),
+        MEDIUM,
+        source="facts: a finished Job is cleared away while no worker watches",
     ),
     _row(
         Scope.PENDING,
