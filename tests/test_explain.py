@@ -296,6 +296,18 @@ def test_a_completed_run_called_crashed_says_so():
     assert "already completed" in answer.summary
 
 
+@pytest.mark.parametrize(
+    ("course", "message"),
+    [
+        (RAN, "3 missing heartbeats of the scanner"),
+        ((*RUNNING, "FAILED"), f"{RAISED}X: Invalid authentication credentials"),
+    ],
+)
+def test_words_that_anybody_may_use_are_no_sure_sign(course, message):
+    """Prefect's own words of a cause make it sure; the same in a flow's own message do not."""
+    assert explained(*course, message=message).confidence is not Confidence.HIGH
+
+
 def test_severities_say_whom_to_wake():
     """A child's echo and a person's Ctrl-C wake nobody."""
     echo = explained(*RUNNING, "FAILED", message=f"{RAISED}CrashedRun: x")

@@ -69,8 +69,15 @@ EXITS = (
     exit_code("sigterm-exit", "143", CONTAINER),
     exit_code("native-crash-segfault", "-6"),
     exit_code("native-crash-segfault", "139", OLD_RUNNER),
-    exit_code("container-command-error", "125", CONTAINER),
-    exit_code("container-command-error", "126"),
+    exit_code("process-exit-other-code", "127"),
+    crashed("container-command-error", CONTAINER.format(125), "prefect/workers/base.py:1715"),
+    Case(
+        verdict="crashed",
+        cause="container-command-error",
+        bundle={"flow_run": {"state": {"type": "CRASHED", "message": CONTAINER.format(126)}}},
+        source="nothing but the state was read",
+    ),
+    exit_code("process-exit-other-code", "126"),
     exit_code("interrupt-signal", "0xC000013A"),
     exit_code("interrupt-signal", "130"),
     exit_code("process-exit-other-code", "42"),
@@ -132,6 +139,13 @@ MARKED = (
         *RAN,
         events=[ZOMBIE | {"payload": {"action_type": "change-flow-run-state"}}],
     ),
+    crashed("zombie-marked", "3 missing heartbeats, says our automation", "the user's words", *RAN),
+    crashed(
+        "unexpected-base-exception",
+        "Execution was interrupted by an unexpected exception: Stop: missing heartbeats of it",
+        "the flow's own words, of something else",
+        *RAN,
+    ),
     crashed(
         "crashed-by-user-or-api",
         "Cleaned up by hand",
@@ -169,6 +183,28 @@ LOADED = (
                 "encountered an exception: FileNotFoundError(2, 'No such file')"
             )
         ],
+    ),
+    *(
+        crashed("flow-load-other", EXIT_1, source, logs=[line(f"{LOADING}\n{told}")])
+        for source, told in (
+            (
+                "a handled import, and then an error of its own",
+                "ModuleNotFoundError: No module named 'x'\n\nDuring handling of the above exception"
+                "\nKeyError: 'y'\nScriptError: Script at 'a.py' encountered an exception: "
+                "KeyError('y')",
+            ),
+            (
+                "a module whose helper opens a file; Python 3.11 marks the place",
+                '  File "b.py", line 3, in load\n    return open("c.yml").read()\n           ^^^^\n'
+                "FileNotFoundError: [Errno 2] No such file\nScriptError: Script at 'a.py' "
+                "encountered an exception: FileNotFoundError(2, 'No such file')",
+            ),
+            (
+                "not Prefect's words",
+                "LookupError: table x not found in catalogue\nScriptError: Script at 'a.py' "
+                "encountered an exception: LookupError('table x not found in catalogue')",
+            ),
+        )
     ),
     crashed(
         "flow-load-other",
@@ -255,6 +291,14 @@ SIGNATURES = (
         logs=[line("Engine execution exited\n" + API.format("Client error '429 Too Many'"))],
     ),
     failed("api-auth-or-workspace", API.format("Client error '401 Unauthorized'"), "docs"),
+    failed("api-auth-or-workspace", "X: Invalid authentication credentials", "any service's words"),
+    crashed(
+        "api-auth-or-workspace",
+        NO_PODS,
+        "forwarded by the observer",
+        worker="kubernetes",
+        logs=[line("Invalid authentication credentials", logger="flow_runs.observer")],
+    ),
     crashed(
         "api-auth-or-workspace",
         NO_PODS,

@@ -176,6 +176,23 @@ CLUSTER = (
         kubernetes=kubernetes(pod(code=137))
         | {"events": [{"reason": "NodeNotReady", "message": "so", "object": "Node/node-b"}]},
     ),
+    *(
+        crashed(
+            cause,
+            message,
+            "an end of its own; the node went later",
+            *RAN,
+            kubernetes=kubernetes(pod(), NodeNotReady="so", ScaleDown="so"),
+        )
+        for cause, message in (
+            ("python-system-exit", "Execution was aborted by Python system exit call."),
+            ("native-crash-segfault", "Process exited with status code: -11."),
+            (
+                "unexpected-base-exception",
+                "Execution was interrupted by an unexpected exception: Odd: so",
+            ),
+        )
+    ),
     crashed("sigterm-exit", NO_PODS, POD_LOST, *RAN, kubernetes=kubernetes(pod(code=143))),
     crashed("native-crash-segfault", NO_PODS, POD_LOST, *RAN, kubernetes=kubernetes(pod(code=139))),
     crashed(

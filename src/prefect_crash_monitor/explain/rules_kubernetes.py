@@ -33,6 +33,7 @@ from prefect_crash_monitor.explain.liveness import (
     worker_stopped,
 )
 from prefect_crash_monitor.explain.rule import Rule, Scope, crash
+from prefect_crash_monitor.explain.rules_process import native
 
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -49,13 +50,20 @@ SLOW_POD = ("I10", "I16")
 ended = any_of(pods_over, worker_done, worker_stopped, silent)
 no_pods = quietly(message(r"^No active or succeeded pods found for any job"))
 not_started = none_of(container_started)
+from_outside = none_of(
+    native,
+    message(r"aborted by Python system exit call"),
+    message(r"interrupted by an unexpected exception: (?!BaseExceptionGroup)"),
+)
+"""The process tells of an end of its own, which no node and no cluster made."""
+
 job_deleted = message(r"^Kubernetes job was deleted")
 
 
 def _expanded(sign: Sign) -> Iterator[Rule]:
     """The rules of one sign: for a crash, for a run that says it runs, for one that waits."""
     clue = all_of(on_kubernetes, sign.clue, *((not_started,) if sign.until_started else ()))
-    crashed = all_of(never_ran, clue) if sign.before_start else clue
+    crashed = all_of(never_ran if sign.before_start else from_outside, clue)
     yield _rule(sign, Scope.CRASHED, Verdict.CRASHED, crashed)
     if sign.before_start or sign.cause == "k8s-crash-loop":
         long, short = all_of(clue, waited(FOR_LONG)), all_of(clue, waited(AT_ONCE))

@@ -21,6 +21,17 @@ CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
 
 loading = r"trying to load flow|Flow could not be retrieved from deployment"
 
+not_imported = r"\b(?:ModuleNotFoundError|ImportError|SyntaxError|IndentationError|TabError)\b"
+came_of_more = none_of(
+    engine_log(
+        loading, rf"Script at '[^'\n]{{1,300}}' encountered an exception: (?!{not_imported})"
+    )
+)
+"""An import that failed may have been handled; Prefect says what the script ended with."""
+
+opened_a_file = engine_log(loading, r"\n {4,}\S[^\n]*\n(?:[ ~^]+\n)?FileNotFoundError")
+"""A line of code opened it; the script itself is opened by Python, which shows no line."""
+
 RULES = (
     crash(
         "pull-step-failed",
@@ -38,9 +49,9 @@ RULES = (
             generic,
             engine_log(
                 loading,
-                r"\b(?:ModuleNotFoundError|ImportError|SyntaxError|IndentationError|TabError)\b"
-                r"(?:\(|: )[\"']?(?:No module named '(?P<module>[\w.]{1,100})')?",
+                rf"{not_imported}(?:\(|: )[\"']?(?:No module named '(?P<module>[\w.]{{1,100}})')?",
             ),
+            came_of_more,
         ),
         HIGH,
         CRITICAL,
@@ -54,10 +65,10 @@ RULES = (
             generic,
             engine_log(
                 loading,
-                r"MissingFlowError|not found in|FileNotFoundError\(2"
+                r"MissingFlowError|with name '[^'\n]{1,300}' not found in|FileNotFoundError\(2"
                 r"|Script at '[^']{1,300}' .{0,60}FileNotFoundError",
             ),
-            none_of(engine_log(loading, r", in <module>\n[^\n]*\nFileNotFoundError")),
+            none_of(opened_a_file),
         ),
         HIGH,
         CRITICAL,

@@ -34,6 +34,8 @@ def exit_code(*codes: str) -> Clue:
 
 
 exit_one = quietly(exit_code("1"))
+no_command = exit_code("125", "126", "127")
+native = exit_code("-11", "-6", "-7", "-8", "-4", "139", "134", "135", "136", "132")
 any_exit = exit_code(r"-?\d{1,10}", r"0x[0-9A-Fa-f]{1,8}")
 cancelled = message(r"cancelled by the runtime environment")
 submission = message(
@@ -78,14 +80,10 @@ EXITS = (
         "I06",
     ),
     crash("sigterm-exit", 5010, exit_code("-15", "143"), HIGH, WARNING, "I07"),
-    crash(
-        "native-crash-segfault",
-        5020,
-        exit_code("-11", "-6", "-7", "-8", "-4", "139", "134", "135", "136", "132"),
-        HIGH,
-        CRITICAL,
-    ),
-    crash("container-command-error", 5030, exit_code("125", "126", "127"), HIGH, CRITICAL, "I09"),
+    crash("native-crash-segfault", 5020, native, HIGH, CRITICAL),
+    crash("container-command-error", 5030, all_of(never_ran, no_command), HIGH, CRITICAL, "I09"),
+    crash("process-exit-other-code", 5032, all_of(ran, no_command), LOW, CRITICAL),
+    crash("container-command-error", 5034, no_command, MEDIUM, CRITICAL, "I09"),
     crash(
         "interrupt-signal",
         5040,
@@ -196,7 +194,10 @@ MARKED = (
         "zombie-marked",
         3000,
         any_of(
-            message(r"missing heartbeats?|^Marked as crashed by crash-monitor \("),
+            message(
+                r"(?i)\bmarked\b.{0,80}\bmissing heartbeats?"
+                r"|^Marked as crashed by crash-monitor \("
+            ),
             all_of(
                 ran,
                 none_of(familiar),
@@ -208,6 +209,15 @@ MARKED = (
             ),
         ),
         HIGH,
+        CRITICAL,
+        "I06",
+        "I11",
+    ),
+    crash(
+        "zombie-marked",
+        3010,
+        all_of(message(r"(?i)missing heartbeats?"), none_of(familiar)),
+        MEDIUM,  # or the flow's own words, of something else that beats
         CRITICAL,
         "I06",
         "I11",

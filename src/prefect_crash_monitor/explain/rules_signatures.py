@@ -78,8 +78,15 @@ SIGNATURES = (
         precedence=1310,
         pattern=(
             rf"{API_ERROR}Client error '40[13] |Client error '40[13] [^']{{0,60}}{PREFECT_URL}"
-            r"|Invalid authentication credentials"
         ),
+        insights=("I08",),
+        source="Prefect's guide to troubleshooting",
+    ),
+    Signature(
+        cause="api-auth-or-workspace",
+        precedence=1315,
+        pattern="Invalid authentication credentials",
+        confidence=Confidence.LOW,  # any service may say so
         insights=("I08",),
         source="Prefect's guide to troubleshooting",
     ),

@@ -130,7 +130,7 @@ PENDING = (
         "ghost-pending",
         all_of(waited(TOO_LONG), nothing_left),
         MEDIUM,
-        source="facts: a finished Job is cleared away while no worker watches",
+        source="prefect-kubernetes: finished_job_ttl clears a Job away while no worker watches",
     ),
     _row(
         Scope.PENDING,
