@@ -70,6 +70,8 @@ lines, not as the whole.
 - **Prefect's own log** are the lines of engine, worker and observer, not those of a flow's code.
 - **Its end shows** where every pod is over, its worker saw it end or was stopped, or it has been
   silent for more than three heartbeat periods.
+- **An end of the process's own making** is a `sys.exit`, an exception that no `except Exception`
+  catches, or native code that crashed: no node and no cluster made it.
 - The **observer** is the one of prefect-kubernetes: its log and its pod events, with their
   diagnosis, are read from Prefect. What the **pod**, the **Job** and the **cluster** say themselves
   is known only where a bundle holds it: the monitor does not read the cluster.

@@ -30,6 +30,8 @@ SHORT = {
     id(rules_process.familiar): "the message is Prefect's own",
     id(rules_process.worker_logs): "its worker logged about it",
     id(rules_kubernetes.ended): "its end shows",
+    id(rules_kubernetes.from_outside): "the message tells of no end of the process's own making",
+    id(rules_kubernetes.not_started): "no container of the newest pod was started",
     **{id(sign.clue): "one of the signs is there" for sign in SIGNS},
 }
 """Clues that many rules share, in words that the page explains once."""

@@ -124,6 +124,19 @@ INTERRUPTED = (
         logs=[line("Concurrency lease renewal failed. Execution will continue.", level=30)],
     ),
     crashed("unknown", None, "a state without a message", *RAN),
+    *(
+        crashed("crashed-by-user-or-api", f"the operator read: {words}", "another's words", *RAN)
+        for words in (
+            "Execution was aborted by a termination signal.",
+            "Execution was aborted by an interrupt signal.",
+            "Execution was aborted by Python system exit call.",
+            "Execution was cancelled by the runtime environment.",
+            "Execution was interrupted by an unexpected exception: X: so",
+            "Request failed while attempting to contact the server: ReadTimeout",
+            "The following containers stopped with a non-zero exit code: []",
+            CONTAINER.format(-1),
+        )
+    ),
 )
 
 ZOMBIE = event(

@@ -33,7 +33,7 @@ from prefect_crash_monitor.explain.liveness import (
     worker_stopped,
 )
 from prefect_crash_monitor.explain.rule import Rule, Scope, crash
-from prefect_crash_monitor.explain.rules_process import native
+from prefect_crash_monitor.explain.rules_process import INTERRUPTED_BY, native, system_exit
 
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -52,8 +52,8 @@ no_pods = quietly(message(r"^No active or succeeded pods found for any job"))
 not_started = none_of(container_started)
 from_outside = none_of(
     native,
-    message(r"aborted by Python system exit call"),
-    message(r"interrupted by an unexpected exception: (?!BaseExceptionGroup)"),
+    system_exit,
+    message(rf"{INTERRUPTED_BY}(?!BaseExceptionGroup)"),
 )
 """The process tells of an end of its own, which no node and no cluster made."""
 
@@ -101,7 +101,7 @@ def _rule(
 container_failed = any_of(
     forwarded_logs, event(r"prefect\.kubernetes\.pod\.\w+", kubernetes__reason="^Error$")
 )
-minus_one = message(r"non-zero status code:? -1\b")
+minus_one = message(r"^Flow run (?:infrastructure|process) exited with non-zero status code:? -1\b")
 never_started = log(r"Pod never started|Pod has status 'Pending'")
 
 RULES = (
@@ -153,7 +153,10 @@ RULES = (
     crash(
         "ecs-task-failed",
         2120,
-        message(r"containers stopped with a non-zero exit code|^ECS task failed to start"),
+        message(
+            r"^(?:The following containers stopped with a non-zero exit code"
+            r"|ECS task failed to start)"
+        ),
         HIGH,
         CRITICAL,
         "I09",

@@ -33,11 +33,14 @@ def exit_code(*codes: str) -> Clue:
     return message(rf"{EXITED}(?P<code>{'|'.join(codes)})(?![\w])")
 
 
+INTERRUPTED_BY = r"^Execution was interrupted by an unexpected exception:\s+"
+
 exit_one = quietly(exit_code("1"))
 no_command = exit_code("125", "126", "127")
 native = exit_code("-11", "-6", "-7", "-8", "-4", "139", "134", "135", "136", "132")
 any_exit = exit_code(r"-?\d{1,10}", r"0x[0-9A-Fa-f]{1,8}")
-cancelled = message(r"cancelled by the runtime environment")
+system_exit = message(r"^Execution was aborted by Python system exit call")
+cancelled = message(r"^Execution was cancelled by the runtime environment")
 submission = message(
     r"^(?:Failed to submit flow run to infrastructure"
     r"|Flow run could not be submitted to infrastructure"
@@ -46,7 +49,7 @@ submission = message(
 )
 generic = quietly(
     message(
-        rf"{EXITED}1(?!\w)|cancelled by the runtime environment|^\s*$"
+        rf"{EXITED}1(?!\w)|^Execution was cancelled by the runtime environment|^\s*$"
         r"|unhandled errors in a TaskGroup|^No active or succeeded pods found"
     )
 )
@@ -151,20 +154,27 @@ INTERRUPTED = (
     crash(
         "termination-signal",
         6000,
-        message(r"aborted by a termination signal"),
+        message(r"^Execution was aborted by a termination signal"),
         HIGH,
         WARNING,
         "I07",
     ),
-    crash("interrupt-signal", 6010, message(r"aborted by an interrupt signal"), HIGH, INFO),
     crash(
-        "python-system-exit", 6020, message(r"aborted by Python system exit call"), HIGH, WARNING
+        "interrupt-signal",
+        6010,
+        message(r"^Execution was aborted by an interrupt signal"),
+        HIGH,
+        INFO,
     ),
+    crash("python-system-exit", 6020, system_exit, HIGH, WARNING),
     crash("runtime-cancelled", 6030, cancelled, LOW, WARNING, "I07"),
     crash(
         "request-to-api-failed",
         6040,
-        message(r"^Request to \S{1,500} (?:failed|timed out)|attempting to contact the server:"),
+        message(
+            r"^Request (?:to \S{1,500} (?:failed|timed out)"
+            r"|failed while attempting to contact the server:)"
+        ),
         HIGH,
         CRITICAL,
         "I15",
@@ -175,7 +185,7 @@ INTERRUPTED = (
     crash(
         "base-exception-group",
         6050,
-        message(r"BaseExceptionGroup: unhandled errors in a TaskGroup"),
+        message(rf"{INTERRUPTED_BY}BaseExceptionGroup: unhandled errors in a TaskGroup"),
         MEDIUM,
         WARNING,
         "I02",
@@ -183,7 +193,7 @@ INTERRUPTED = (
     crash(
         "unexpected-base-exception",
         6060,
-        message(r"interrupted by an unexpected exception:\s+(?P<exception>[A-Za-z_][\w.]{0,100})?"),
+        message(rf"{INTERRUPTED_BY}(?P<exception>[A-Za-z_][\w.]{{0,100}})?"),
         MEDIUM,
         CRITICAL,
     ),
