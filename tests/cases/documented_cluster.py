@@ -171,6 +171,23 @@ CLUSTER = (
     crashed(
         "killed-oom-or-sigkill",
         NO_PODS,
+        "an empty node is scaled down, long after the pod's end",
+        *RAN,
+        kubernetes=kubernetes(pod(code=137))
+        | {
+            "events": [
+                {
+                    "reason": "ScaleDown",
+                    "message": "so",
+                    "involvedObject": {"kind": "Node", "name": "node-a"},
+                    "lastTimestamp": at(5),
+                }
+            ]
+        },
+    ),
+    crashed(
+        "killed-oom-or-sigkill",
+        NO_PODS,
         "another node than the pod's",
         *RAN,
         kubernetes=kubernetes(pod(code=137))

@@ -22,6 +22,9 @@ MOST = 500
 SLACK = timedelta(seconds=2)
 """Kubernetes' times are whole seconds."""
 
+REPORTED = timedelta(minutes=1)
+"""What comes later than this after a pod's end did not end it: an empty node is scaled down."""
+
 DEAD_PHASES = frozenset({"Failed", "Succeeded"})
 
 
@@ -106,9 +109,11 @@ class Cluster:
         pod = self.pod
         if pod is None or not event.object:
             return True
-        if event.kind == "Node":
-            return not pod.node or event.object == pod.node
-        return event.kind != "Pod" or event.object == pod.name
+        about = {"Node": pod.node or event.object, "Pod": pod.name}
+        if event.kind not in about:
+            return True
+        late = event.at and pod.ended_at and event.at > pod.ended_at + REPORTED
+        return event.object == about[event.kind] and not late
 
     @property
     def over(self) -> bool:
