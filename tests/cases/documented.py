@@ -386,6 +386,19 @@ DATA = (
         bundle=bundle(*FAILED, name="TimedOut", message="Flow run exceeded timeout of 2.0 seconds"),
         source="prefect/flow_engine.py",
     ),
+    *(
+        Case(
+            verdict="failed",
+            cause=cause,
+            bundle=bundle(*FAILED, name="TimedOut", message=message),
+            source="prefect/flow_engine.py:865-877, as recorded",
+        )
+        for cause, message in (
+            ("timed-out", "Flow run failed due to timeout: TaskRunTimeoutError('Scope timed out')"),
+            ("user-exception", "Flow run failed due to timeout: TimeoutError('took too long')"),
+            ("timed-out", "in other words"),
+        )
+    ),
     Case(
         verdict="failed",
         cause="flow-load-other",

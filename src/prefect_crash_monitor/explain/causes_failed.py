@@ -91,7 +91,7 @@ CAUSES = {
     ),
     "timed-out": Cause(
         title="The flow took longer than its timeout",
-        meaning="The flow ran longer than its timeout_seconds allows.",
+        meaning="The flow, or a task that it needed, ran longer than its timeout_seconds allows.",
         remediation=("Find out what takes longer than before, or raise the timeout.",),
         commands=(LOGS,),
     ),

@@ -170,10 +170,22 @@ RULES = (
     _failed(
         "timed-out",
         7070,
-        any_of(state_name("TimedOut"), message(r"^Flow run exceeded timeout of")),
+        message(
+            r"^(?:Flow|Task) run exceeded timeout of"
+            r"|^Flow run failed due to timeout: TaskRunTimeoutError\b"
+        ),
         HIGH,
         WARNING,
     ),
+    _failed(
+        "user-exception",
+        7072,
+        message(r"^Flow run failed due to timeout: (?P<exception>\w+)"),
+        MEDIUM,
+        WARNING,
+        source="prefect/flow_engine.py: a TimeoutError of the flow's code makes it TimedOut too",
+    ),
+    _failed("timed-out", 7074, state_name("TimedOut"), MEDIUM, WARNING),
     _failed(
         "parameters-invalid",
         7080,
