@@ -21,7 +21,7 @@ demo: $(STAMP)  ## real flow runs crash on an embedded server; count, report and
 test: $(STAMP)  ## everything that needs Python alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-live: $(STAMP)  ## runs that crash in 35 ways, or end without saying so, on real servers; 10 minutes
+test-live: $(STAMP)  ## runs that crash in 37 ways, or end without saying so, on real servers; 10 minutes
 	$(BIN)/python -m pytest -m live tests/live
 
 lint: $(STAMP)  ## ruff and mypy

@@ -67,6 +67,7 @@ VICTIMS = [
     _way("missing data", "failed", "data-file-missing"),
     _way("missing module", "failed", "module-missing-at-runtime"),
     _way("timeout in code", "failed", "httpx-timeout-in-code"),
+    _way("gave up waiting", "failed", "user-exception"),
     _way("mock serializer", "failed", "pydantic-mockvalser"),
     _way("database slots", "failed", "database-connections-exhausted"),
     _way("api error", "failed", "api-server-error-5xx"),
@@ -83,6 +84,7 @@ VICTIMS = [
     Victim("no file", "crashed", frozenset({"flow-code-missing"}), "no_such_file.py:victim"),
     Victim("no flow", "crashed", frozenset({"flow-code-missing"}), "victims.py:no_such_flow"),
     Victim("broken", "crashed", frozenset({"flow-code-import-error"}), "broken.py:victim"),
+    Victim("no settings", "crashed", frozenset({"flow-load-other"}), "careless.py:victim"),
     Victim("pull step", "crashed", frozenset({"pull-step-failed"}), pull="exit 4"),
     Victim(
         "no api",
@@ -118,6 +120,7 @@ def box() -> Iterator[Sandbox]:
     with sandbox() as box:
         shutil.copy(HERE / "victims.py", box.project)
         (box.project / "broken.py").write_text("import module_that_is_not_installed\n")
+        (box.project / "careless.py").write_text("SETTINGS = open('settings.yml').read()\n")
         with background(box, "server", ["prefect", "server", "start", "--no-ui"]):
             asyncio.run(steps.wait_for(lambda: steps.is_healthy(box), "the server", box))
             box.command("prefect", "work-pool", "create", POOL, "--type", "process")

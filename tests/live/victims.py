@@ -72,6 +72,7 @@ WAYS = {
     "missing data": lambda: Path("/nowhere/data.csv").read_text(),
     "missing module": lambda: __import__("module_that_is_not_installed"),
     "timeout in code": lambda: _raise(httpx.ReadTimeout("read timed out")),
+    "gave up waiting": lambda: _raise(TimeoutError("no answer from the warehouse")),
     "mock serializer": lambda: _raise(TypeError(MOCK)),
     "database slots": lambda: _raise(RuntimeError(f"FATAL: {SLOTS}")),
     "api error": _api_error,
