@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.trouble import HANG, Answer, FakeProxy, fake_proxy
@@ -197,6 +197,20 @@ def test_an_address_that_is_none(settled, impatient, url):
 
     with temporary_settings({PREFECT_API_URL: url}):
         assert_fails(count(settled), "PREFECT_API_URL")
+
+
+def test_no_address_and_no_temporary_server(monkeypatch):
+    """Without a URL Prefect starts a server of its own; on a busy machine that takes too long."""
+
+    def late(**_: object) -> None:
+        raise RuntimeError("Timed out while attempting to connect to ephemeral Prefect API server.")
+
+    monkeypatch.setattr(api, "get_client", late)
+    now = datetime.now(UTC)
+
+    result = count(((now - timedelta(hours=1)).isoformat(), now.isoformat()))
+
+    assert_fails(result, "PREFECT_API_URL", "Timed out")
 
 
 def test_a_server_without_api_under_that_path(proxy, settled):

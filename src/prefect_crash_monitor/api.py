@@ -128,6 +128,12 @@ def _client() -> PrefectClient:
             f"PREFECT_API_URL ({configured}) is not usable: {error}. "
             "Check it with `prefect config view`."
         ) from error
+    except RuntimeError as error:  # without a URL Prefect starts a server of its own: it did not
+        raise Unreachable(
+            "PREFECT_API_URL is not set, and Prefect's temporary server did not start: "
+            f"{redact(str(error))} Set the URL with `prefect config set PREFECT_API_URL=...`, or "
+            "try again."
+        ) from error
 
 
 @contextmanager
