@@ -242,6 +242,18 @@ async def test_an_event_persister_that_was_off_is_no_quiet_time():
     assert answer["sources"] == {"events": 0, "flow_runs": 1}
 
 
+async def test_centuries_to_come_cost_no_request_a_day():
+    """A window that ends in the year 9999 is read until now; that more may come is said."""
+    start = PAST.hours["quiet"].start
+
+    answer = await told(Window(start, datetime(9999, 12, 31, tzinfo=UTC)))
+
+    assert answer["requests"] < 400
+    told_of = truth(PAST.runs, start, NOW + HOUR)["sources"]["events"]
+    assert answer["sources"]["events"] == told_of > 0
+    assert "in the future" in answer["gaps"][0]
+
+
 async def test_centuries_cost_no_request_a_day():
     """A window from the year 1 on is read from the first event on."""
     answer = await told(Window(datetime(1, 1, 1, tzinfo=UTC), NOW))
