@@ -6,9 +6,12 @@ made-up histories alone.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ RETAINED_FROM = NOW - 48 * HOUR
 OWN_TAG = ("managed-by:crash-monitor",)
 RETRIED = (Crash(), "AWAITING", "PENDING", "RUNNING")
 LOST = Crash(lost=True)
+DELETED = "deleted since"
 
 
 @dataclass
@@ -140,6 +144,9 @@ def _named_and_owned(past: Past) -> None:
         history(at, LOST, place=Place(flow="crash-monitor", tags=OWN_TAG), own=True),
         history(at, "RUNNING", "FAILED"),
     )
+    deleted = Place(flow="etl", deployment=DELETED, pool="vm")
+    at = past.hour("a deployment that is deleted")
+    past.add(crash_at(at, place=deleted), history(at, "RUNNING", LOST, place=deleted))
     past.hour("quiet")
     at = past.hour("persister off")
     past.add(crash_at(at, unwritten=True), history(at, "RUNNING", *RETRIED, unwritten=True))
@@ -147,6 +154,12 @@ def _named_and_owned(past: Past) -> None:
 
 PAST = nasty()
 WRITTEN = [name for name in PAST.hours if name != "persister off"]
+
+
+def delete_deployment(path: Path, name: str) -> None:
+    """As Prefect does: the runs keep its id."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM deployment WHERE name = ?", (name,))
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +170,7 @@ def server() -> Iterator[str]:
         off = PAST.hours["persister off"]
         runs = [r for r in PAST.runs if not (r.steps[0].at in off and not r.steps[0].event_lost)]
         database.write(database_of(running.box), runs, PAST.stray)
+        delete_deployment(database_of(running.box), DELETED)
         running.start()
         yield running.box.api_url
 

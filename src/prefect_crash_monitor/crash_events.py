@@ -15,7 +15,14 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.event_pages import LONGEST_QUERY, read_events
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.model import Crash, Window
-from prefect_crash_monitor.reading import Doubt, crash_of_event, doubt_of, moment, whole_answer
+from prefect_crash_monitor.reading import (
+    Doubt,
+    crash_of_event,
+    deployment_name,
+    doubt_of,
+    moment,
+    whole_answer,
+)
 from prefect_crash_monitor.windows import TICK
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
@@ -74,6 +81,18 @@ async def first_event_at(api: Api, filter_: Mapping[str, Any]) -> datetime | Non
     page = await api.post("/events/filter", {"filter": filter_, "limit": 1})
     with whole_answer("the earliest event"):
         return moment(page["events"][0]["occurred"]) if page["events"] else None
+
+
+async def deployment_in_events(api: Api, deployment_id: str) -> str:
+    """A deployment's name as events of its runs tell it, also where it is deleted; else empty."""
+    filter_ = {
+        "event": {"prefix": ["prefect.flow-run."]},
+        "related": {"id": [f"prefect.deployment.{deployment_id}"]},
+        "order": "DESC",
+    }
+    page = await api.post("/events/filter", {"filter": filter_, "limit": 1})
+    with whole_answer("events of a deployment"):
+        return deployment_name(page["events"][0]) if page["events"] else ""
 
 
 def transitions(window: Window) -> dict[str, Any]:

@@ -8,11 +8,12 @@ without event.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.crash_events import deployment_in_events
 from prefect_crash_monitor.flow_runs import (
     Json,
     crashed_runs_except,
@@ -102,6 +103,7 @@ async def lost_crashes(
         flows = await named(api, "flows", {run["flow_id"] for run, _ in new})
         ids = {run["deployment_id"] for run, _ in new if run.get("deployment_id")}
         deployments = await named(api, "deployments", ids)
+        deployments |= await _deleted_deployments(api, ids - deployments.keys())
         return tuple(
             crash_of_state(
                 state,
@@ -111,3 +113,12 @@ async def lost_crashes(
             )
             for run, state in new
         )
+
+
+async def _deleted_deployments(api: Api, ids: Collection[str]) -> dict[str, Json]:
+    """Names of deployments that are gone, so that all crashes of one stand under one name.
+
+    One request each, and mostly none; without a name where no event is left that tells it.
+    """
+    names = await side_by_side(lambda id_: deployment_in_events(api, id_), sorted(ids))
+    return {id_: {"name": name} for id_, name in zip(sorted(ids), names, strict=True) if name}

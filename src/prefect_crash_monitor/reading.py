@@ -80,6 +80,12 @@ def crash_of_event(event: Mapping[str, Any]) -> Crash | None:
     )
 
 
+def deployment_name(event: Mapping[str, Any]) -> str:
+    """The name of the deployment to whose run an event belongs; empty without one."""
+    related = _by_role(event.get("related") or [])
+    return related.get("deployment", {}).get("prefect.resource.name", "")
+
+
 def doubt_of(event: Mapping[str, Any]) -> Doubt:
     """How far an event looks as Prefect's own: anyone may send one, or send one again.
 
