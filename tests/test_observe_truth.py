@@ -21,6 +21,7 @@ from bench.server import database_of
 from tests.support.histories import Crash, claimed, crash_at, history, repeated, traffic
 from tests.support.server import own_server
 
+from prefect_crash_monitor import lost_events
 from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.model import Window
@@ -201,6 +202,14 @@ def wrong(answer: dict[str, Any], window: Window) -> dict[str, Any]:
 async def test_each_situation_is_counted_as_it_was(situation):
     """Every number of the contract, in the hour of one situation."""
     window = PAST.hours[situation]
+
+    assert wrong(await told(window), window) == {}
+
+
+async def test_of_many_lost_crashes_those_of_retried_runs_are_read_whole(monkeypatch):
+    """A run that was begun once has its one crash: nothing is missed by not reading it whole."""
+    monkeypatch.setattr(lost_events, "STATES_READ", 1)
+    window = PAST.hours["lost events"]
 
     assert wrong(await told(window), window) == {}
 

@@ -29,7 +29,7 @@ SEEN_PER_QUERY = 2_000
 """Run ids in one filter; databases take about 32,000 parameters a statement."""
 
 STATES_READ = 500
-"""Lost runs whose whole history is read; of more, only the state they are in."""
+"""Lost runs whose whole history is read, retried ones first; of more, the state they are in."""
 
 History = Sequence[Json]
 """The states of type CRASHED that a run ever had."""
@@ -58,6 +58,7 @@ async def find_unseen_runs(api: Api, window: Window, seen: Sequence[Crash]) -> L
         for run in await crashed_runs_except(api, part, ids):
             runs[run["id"]] = run
     unseen = [run for id_, run in runs.items() if id_ not in known]
+    unseen.sort(key=_begun_again, reverse=True)
     read, unread = unseen[:STATES_READ], unseen[STATES_READ:]
     states = await side_by_side(lambda run: crashed_states(api, run["id"]), read)
     with_present = [(run, [run["state"]]) for run in unread if now_crashed(run)]
@@ -66,15 +67,22 @@ async def find_unseen_runs(api: Api, window: Window, seen: Sequence[Crash]) -> L
         crashes=await lost_crashes(api, histories, window, {crash.state_id for crash in seen}),
         runs=tuple(unseen),
         histories={run["id"]: history for run, history in zip(read, states, strict=True)},
-        gaps=_unread(len(unseen), len(unread)),
+        gaps=_unread(len(unseen), sum(map(_begun_again, unread))),
     )
 
 
-def _unread(unseen: int, unread: int) -> tuple[str, ...]:
-    if not unread:
+def _begun_again(run: Json) -> bool:
+    """Whether the run may have crashed before: one begun once has its one crash."""
+    with whole_answer("a crashed flow run"):
+        return int(run.get("run_count") or 0) > 1
+
+
+def _unread(unseen: int, retried: int) -> tuple[str, ...]:
+    if not retried:
         return ()
     gap = (
-        f"{unseen} crashed runs have no event; of {unread} of them only the latest crash is counted"
+        f"{unseen} crashed runs have no event; of {retried} of them that were begun more than once "
+        "only the latest crash is counted"
     )
     return (gap,)
 
