@@ -185,9 +185,9 @@ def on_the_server(server) -> Iterator[None]:
         yield
 
 
-async def told(window: Window) -> dict[str, Any]:
+async def told(window: Window, now: datetime | None = None) -> dict[str, Any]:
     """What `crash-monitor count` says of a window, and the requests it took."""
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     async with open_api() as api:
         seen = await observe(api, window, now=now, settle=timedelta(0))
         return record_json(count(seen, window, counted_at=now)) | {"requests": api.requests}
@@ -252,6 +252,16 @@ async def test_what_the_retention_has_taken_is_not_quiet(start, length):
     since = RETAINED_FROM + start
 
     answer = await told(Window(since, since + length))
+
+    assert not answer["complete"]
+    assert "retention" in answer["gaps"][0]
+
+
+async def test_a_retention_of_an_hour_is_seen_as_well():
+    """Events can be gone from a recent window, too; one of the usual intervals has nothing new."""
+    window = Window(RETAINED_FROM - HOUR, RETAINED_FROM + HOUR)
+
+    answer = await told(window, window.end + MINUTE)
 
     assert not answer["complete"]
     assert "retention" in answer["gaps"][0]

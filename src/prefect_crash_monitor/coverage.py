@@ -19,7 +19,8 @@ from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.windows import EPOCH
 
 RETENTION_CHECKED_FROM = timedelta(hours=3)
-"""Windows that begin longer ago are checked for events that Prefect has already deleted."""
+"""Windows that begin longer ago are checked for events that Prefect has already deleted, as are
+those that are longer than a quiet start: a retention may be of an hour."""
 
 QUIET_START = timedelta(minutes=5)
 """A window whose first event is later than this may have lost its beginning to the retention."""
@@ -29,25 +30,25 @@ LOOKED_BACK = (timedelta(days=1), timedelta(days=30))
 first, as it costs less."""
 
 
-def is_old(window: Window, now: datetime) -> bool:
-    """Whether the retention may have reached the window."""
-    return now - window.start > RETENTION_CHECKED_FROM
+def may_be_cut(window: Window, now: datetime) -> bool:
+    """Whether the retention may have reached the window; not for one of the usual intervals."""
+    return now - window.start > RETENTION_CHECKED_FROM or window.length > QUIET_START
 
 
-def unread_span(window: Window, first: datetime | None, *, old: bool) -> Window | None:
+def unread_span(window: Window, first: datetime | None, *, cut: bool) -> Window | None:
     """The part of a window without events that asks for an explanation.
 
     `first` is when its earliest change of state occurred.
     """
     if first is None:
         return window
-    if old and first - window.start > QUIET_START:
+    if cut and first - window.start > QUIET_START:
         return Window(window.start, first)
     return None
 
 
 async def uncovered(
-    api: Api, window: Window, unread: Window, explained: Collection[str], *, old: bool
+    api: Api, window: Window, unread: Window, explained: Collection[str], *, cut: bool
 ) -> tuple[str, ...]:
     """Why an unread span is a gap; nothing where it was merely quiet.
 
@@ -55,7 +56,7 @@ async def uncovered(
     """
     if len(explained) > SEEN_PER_QUERY:
         return _no_events(unread)
-    if old and not await _events_before(api, unread):
+    if cut and not await _events_before(api, unread):
         # Nothing is left from before. Only where nothing ran before is that the beginning.
         ran = await any_changed_before(api, unread.end, explained)
         return _no_events(unread) if ran else ()

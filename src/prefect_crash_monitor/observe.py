@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.coverage import is_old, uncovered, unread_span
+from prefect_crash_monitor.coverage import may_be_cut, uncovered, unread_span
 from prefect_crash_monitor.crash_events import (
     CrashEvents,
     first_event_at,
@@ -46,9 +46,9 @@ CLOCKS_DIFFER = timedelta(days=1)
 async def observe(api: Api, window: Window, *, now: datetime, settle: timedelta) -> Observation:
     """All crashes in `[window.start, window.end)` and their fate as of now.
 
-    At most 3 requests when nothing crashed in a recent window; with crashes about one per 50 of
-    them, one per 200 runs, and one for each run whose events leave a doubt. `settle` is how long
-    after its end a window can be trusted.
+    At most 3 requests when nothing crashed in a recent window of one interval; with crashes about
+    one per 50 of them, one per 200 runs, and one for each run whose events leave a doubt. `settle`
+    is how long after its end a window can be trusted.
 
     Raises:
         ApiTrouble: when there is no usable answer; nothing is half done then.
@@ -75,26 +75,26 @@ async def _cross_check(
     api: Api, window: Window, read: CrashEvents, now: datetime
 ) -> tuple[Lost, tuple[str, ...]]:
     """Crashes without events, and whether there are events to trust at all."""
-    old = is_old(window, now)
-    if read.crashes and not old:
+    cut = may_be_cut(window, now)
+    if read.crashes and not cut:
         return await find_unseen_runs(api, window, read.crashes), ()
     first = await first_event_at(api, transitions(window))
-    if first is None and not await _anything_ran(api, window, old=old):
+    if first is None and not await _anything_ran(api, window, cut=cut):
         return Lost(), ()
     lost = await find_unseen_runs(api, window, read.crashes)
-    unread = unread_span(window, first, old=old)
+    unread = unread_span(window, first, cut=cut)
     if unread is None:
         return lost, ()
     explained = {run["id"] for run in lost.runs}
-    return lost, await uncovered(api, window, unread, explained, old=old)
+    return lost, await uncovered(api, window, unread, explained, cut=cut)
 
 
-async def _anything_ran(api: Api, window: Window, *, old: bool) -> bool:
-    """Whether there can be a crash in a window without events; ever before it, if it is old.
+async def _anything_ran(api: Api, window: Window, *, cut: bool) -> bool:
+    """Whether there can be a crash in a window without events; ever before it, if it may be cut.
 
     A run that crashed in it and was retried since has left it: it began before and ended after.
     """
-    if old:
+    if cut:
         return await any_changed_before(api, window.end, ())
     return await count_changed(api, window) > 0
 
