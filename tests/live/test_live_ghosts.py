@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,7 +52,7 @@ def restore_interrupt() -> None:
 
 @contextmanager
 def worker(box: Sandbox, pool: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process worker for a pool; what is left of its group is killed at the end."""
+    """A process worker for a pool; at the end it is stopped, which ends its runs, too."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
     with (box.folder / f"worker-{pool}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -69,9 +68,8 @@ def worker(box: Sandbox, pool: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.terminate()
+        process.wait(60)
 
 
 class Shop:
