@@ -22,7 +22,7 @@ EDGE = {
     *("failures", "lost_events", "observe", "recoveries", "completions", "endings", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
-    *("acting", "slot_holders"),
+    *("acting", "slot_holders", "backfill"),
     *("triage.gather", "triage.publish", "ghosts.sweep", "ghosts.mark"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""

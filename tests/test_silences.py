@@ -192,6 +192,7 @@ def test_a_silence_is_kept_on_the_server(api_url):
     second = json.loads(run(app, [*add, "--tag", "x", "--for", "30m"]).stdout)
     left = run(app, ["silence", "remove", first[0]["id"], "--json"])
 
+    assert left.exit_code == 0, (left.stderr, left.exception)
     assert [s["matcher"] for s in second] == [{"tag": "x"}, {"flow": "etl"}]
     assert [s["matcher"] for s in json.loads(left.stdout)] == [{"tag": "x"}]
     assert run(app, ["silence", "remove", "nonsense"]).exit_code == 2

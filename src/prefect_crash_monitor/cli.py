@@ -99,6 +99,22 @@ def run(policy: PolicyName = DEFAULT_MONITOR, as_json: Json = False) -> None:
 
 
 @app.command()
+def backfill(
+    since: Annotated[str, typer.Option(help="A time in the first interval, with an offset.")],
+    policy: PolicyName = DEFAULT_MONITOR,
+    as_json: Json = False,
+) -> None:
+    """Count past intervals that were never counted: before the monitor, or while it was away."""
+    from prefect_crash_monitor.commands import backfill_since
+    from prefect_crash_monitor.render.progress import on_stderr
+    from prefect_crash_monitor.render.terminal import backfill_text
+
+    with on_stderr("Counting intervals") as progress:
+        answer = run_to_its_end(lambda: backfill_since(policy, time_of(since, "--since"), progress))
+    show(answer, as_json, backfill_text)
+
+
+@app.command()
 def explain(
     what: Annotated[
         list[str],

@@ -9,6 +9,7 @@ from typing import Any
 from prefect.settings import PREFECT_UI_URL
 
 from prefect_crash_monitor.api import Api, open_api
+from prefect_crash_monitor.backfill import Progress, backfill
 from prefect_crash_monitor.bundles import Bundle
 from prefect_crash_monitor.capture import capture_bundle
 from prefect_crash_monitor.count import count, is_own, record_json
@@ -96,6 +97,14 @@ async def run_once(policy: str) -> dict[str, Any]:
         place = Place(ui_url=PREFECT_UI_URL.value() or "")
         result = await run_cycle(api, settings, place, datetime.now(UTC))
         return result.to_json() | {"requests": api.requests}
+
+
+async def backfill_since(policy: str, since: datetime, progress: Progress) -> list[dict[str, Any]]:
+    """The records of the past intervals that were counted only now."""
+    async with open_api() as api:
+        settings = await load_settings(api, policy)
+        records = await backfill(api, settings, since, datetime.now(UTC), progress)
+        return [record_json(record) for record in records]
 
 
 async def register_now(

@@ -34,6 +34,24 @@ def count_text(answer: Answer) -> str:
     return "\n".join(lines)
 
 
+def backfill_text(records: Sequence[Answer]) -> str:
+    """Intervals counted afterwards: how many, their crashes, and where the view is partial."""
+    if not records:
+        return "Nothing to count: every interval since then is counted already."
+    crashed = sum(record["crashed"] for record in records)
+    lines = [
+        f"{len(records):,} intervals counted, {records[0]['since']} to {records[-1]['until']}: "
+        f"{crashes_of(crashed)}"
+    ]
+    lines += [
+        f"  {record['since']}  {crashes_of(record['crashed'])}"
+        for record in records
+        if record["crashed"]
+    ]
+    gaps = dict.fromkeys(gap for record in records for gap in record["gaps"])
+    return "\n".join([*lines, *(f"PARTIAL VIEW: {gap}" for gap in gaps)])
+
+
 def cycle_text(answer: Answer) -> str:
     """A cycle: the record, what was told, what is open."""
     lines = [count_text(answer)]
