@@ -131,7 +131,7 @@ def box() -> Iterator[Sandbox]:
 
 
 async def deploy(api: Api, box: Sandbox, victim: Victim) -> str:
-    """Deploys a victim and starts one run of it; the run's id."""
+    """Deploys a victim; the deployment's id."""
     name = "victim" if victim.name != "parent" else "victim-parent"
     project = {"prefect.deployments.steps.set_working_directory": {"directory": str(box.project)}}
     shell = [{SHELL: {"script": f"bash -c '{victim.pull}'"}}] if victim.pull else []
@@ -145,15 +145,16 @@ async def deploy(api: Api, box: Sandbox, victim: Victim) -> str:
         "pull_steps": [project, *shell],
         **victim.more,
     }
-    deployment = (await api.post("/deployments/", body))["id"]
-    return await steps.run_deployment(api, deployment)
+    return str((await api.post("/deployments/", body))["id"])
 
 
 async def produce(box: Sandbox) -> dict[str, str]:
     """Runs all victims to their ends, and until the worker has logged its last words of each."""
     with temporary_settings({PREFECT_API_URL: box.api_url}):
         async with open_api() as api:
-            runs = {victim.name: await deploy(api, box, victim) for victim in VICTIMS}
+            # All of them before the first one runs: later the machine is busy.
+            deployed = {victim.name: await deploy(api, box, victim) for victim in VICTIMS}
+            runs = {name: await steps.run_deployment(api, id_) for name, id_ in deployed.items()}
 
             async def ended() -> bool:
                 found = await runs_by_id(api, list(runs.values()))
