@@ -19,7 +19,8 @@ from prefect_crash_monitor.cycle import Result, run_cycle
 from prefect_crash_monitor.explain import Confidence, evidence_of_bundle, explain
 from prefect_crash_monitor.fates import RunNow
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ghosts.mark import mark_crashed, why_unheard
+from prefect_crash_monitor.ghosts.heard import why_unheard
+from prefect_crash_monitor.ghosts.mark import mark_crashed
 from prefect_crash_monitor.ghosts.suspects import UNFINISHED, suspects
 from prefect_crash_monitor.ghosts.sweep import Sweep, sweep
 from prefect_crash_monitor.own_runs import Place

@@ -18,7 +18,8 @@ from prefect_crash_monitor.delivery import by_incident, notified
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.explaining import explain_crashes
-from prefect_crash_monitor.ghosts.mark import mark_crashed, why_unheard
+from prefect_crash_monitor.ghosts.heard import why_unheard
+from prefect_crash_monitor.ghosts.mark import mark_crashed
 from prefect_crash_monitor.ghosts.sweep import sweep
 from prefect_crash_monitor.model import Diagnosis, Observation, Window
 from prefect_crash_monitor.observe import observe

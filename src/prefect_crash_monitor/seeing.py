@@ -8,10 +8,11 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.completions import latest_completions
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.endings import runs_ended, shares_of
+from prefect_crash_monitor.explain.evidence import HEARTBEAT
 from prefect_crash_monitor.explaining import explain_crashes
 from prefect_crash_monitor.failures import read_failures
-from prefect_crash_monitor.ghosts.found import found
-from prefect_crash_monitor.ghosts.mark import why_unheard
+from prefect_crash_monitor.ghosts.found import found, heard_since
+from prefect_crash_monitor.ghosts.heard import last_heard
 from prefect_crash_monitor.ghosts.sweep import sweep
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import questions
@@ -57,6 +58,7 @@ async def see(
         own_deployments=ledger.own_deployments,
         most=GHOSTS_LOOKED_AT,
     )
+    since = heard_since(swept.ghosts, ledger.ghosts, now)
     suspects = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
     return Seen(
         now=now,
@@ -77,7 +79,7 @@ async def see(
         ghosts=found(
             swept.ghosts,
             ledger.ghosts,
-            heard=bool(swept.ghosts) and not await why_unheard(api, now),
+            heard=await last_heard(api, since, now - HEARTBEAT) if since else None,
             through=throughs[-1],
             now=now,
         ),

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.explain import Confidence, Explanation, Line, Severity, Verdict
+from prefect_crash_monitor.explain.evidence import HEARTBEAT
 from prefect_crash_monitor.explain.explanation import Where
 from prefect_crash_monitor.ghosts.found import found
 from prefect_crash_monitor.ghosts.ghost import Ghost
@@ -174,7 +175,7 @@ class Simulator:
             ghosts=found(
                 self.shop.dead(minute),
                 self.ledger.ghosts,
-                heard=self.heard,
+                heard=now - HEARTBEAT if self.heard else None,
                 through=throughs[-1],
                 now=now,
             ),

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from prefect_crash_monitor.explain import Confidence, Explanation, explanation_of
+from prefect_crash_monitor.explain import Explanation, explanation_of
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
 from prefect_crash_monitor.fingerprint import fingerprint
 from prefect_crash_monitor.ghosts.ghost import Ghost
@@ -24,7 +24,7 @@ class Found:
     first_seen: datetime
     sure_at: datetime | None = None
     """When it became one to tell of: the last moment that the judgement then looked at. None as
-    long as its silence may be an outage of Prefect."""
+    long as its silence may be an outage of Prefect, or nobody can tell whether it lives."""
 
     @property
     def id(self) -> str:
@@ -36,14 +36,15 @@ def found(
     ghosts: Iterable[Ghost],
     known: Iterable[Found],
     *,
-    heard: bool,
+    heard: datetime | None,
     through: datetime,
     now: datetime,
 ) -> tuple[Found, ...]:
     """What is known of ghosts after a sweep; those that are none any more are forgotten.
 
-    One that is merely silent is told of if Prefect `heard` of anyone one heartbeat period ago, or
-    once it has stayed silent for another: after an outage of Prefect, those alive speak up.
+    `heard` is when Prefect last stored an event of anyone, up to one heartbeat period ago: those
+    alive have spoken up since. One that is merely silent is told of if that was a moment before,
+    or since the monitor knows of it. One that is only likely must stay so for a period.
     `through` is the moment before which the judgement looks at what happened.
     """
     before = {one.id: one for one in known}
@@ -60,11 +61,32 @@ def found(
     )
 
 
-def _sure(one: Found, *, heard: bool, through: datetime, now: datetime) -> Found:
-    waited = now - one.first_seen >= HEARTBEAT
-    if one.sure_at is not None or not (heard or waited or not one.ghost.is_silent):
+def heard_since(ghosts: Iterable[Ghost], known: Iterable[Found], now: datetime) -> datetime | None:
+    """Since when it matters what Prefect heard; None where all is told of, or not silent."""
+    before = {one.id: one for one in known}
+    silent = (
+        before.get(ghost.left_in.state_id)
+        for ghost in ghosts
+        if ghost.is_claimed and ghost.is_silent
+    )
+    since = [one.first_seen if one else now for one in silent if not (one and one.sure_at)]
+    return min(*since, now - 2 * HEARTBEAT) if since else None
+
+
+def _sure(one: Found, *, heard: datetime | None, through: datetime, now: datetime) -> Found:
+    if not one.ghost.is_claimed:
+        return replace(one, sure_at=None)
+    if one.sure_at is not None or not _believed(one, heard, now):
         return one
     return replace(one, sure_at=through - TICK)
+
+
+def _believed(one: Found, heard: datetime | None, now: datetime) -> bool:
+    if not one.ghost.certain and now - one.first_seen < HEARTBEAT:
+        return False
+    if not one.ghost.is_silent:
+        return True
+    return heard is not None and heard >= min(one.first_seen, now - 2 * HEARTBEAT)
 
 
 def newly_sure(after: Iterable[Found], before: Iterable[Found]) -> list[Found]:
@@ -76,14 +98,12 @@ def newly_sure(after: Iterable[Found], before: Iterable[Found]) -> list[Found]:
 def to_judge(ghosts: Iterable[Found]) -> list[Crash]:
     """Those that open incidents, as crashes at the moment of being sure.
 
-    Not those of which nobody can tell whether they live, nor subflows that died with their parent.
+    Not subflows that died with their parent.
     """
     sure = [
         replace(one.ghost.left_in, at=one.sure_at)
         for one in ghosts
-        if one.sure_at
-        and one.ghost.why.confidence is not Confidence.LOW
-        and not one.ghost.left_in.in_process
+        if one.sure_at and one.ghost.stands_alone
     ]
     return sorted(sure, key=lambda ghost: (ghost.at, ghost.state_id))
 

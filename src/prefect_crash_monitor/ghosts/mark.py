@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.errors import Failing, NotThere
-from prefect_crash_monitor.event_pages import count_events
-from prefect_crash_monitor.explain.evidence import HEARTBEAT
 from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.reading import whole_answer
 
@@ -18,24 +14,6 @@ MARKED_STATE = "Crashed"
 
 MOVED = "its state changed meanwhile"
 UNSURE = "not certain enough: look for its process or container first"
-UNHEARD = (
-    "Prefect has no event of anyone from {since} to {until} UTC, so this silence may be an "
-    "outage of Prefect and the run alive; try again in a few minutes, while something runs"
-)
-
-
-async def why_unheard(api: Api, now: datetime) -> str:
-    """Why silence proves nothing yet; empty where it does.
-
-    After an outage of Prefect every run has been silent, and those alive speak up within one
-    heartbeat period. So Prefect must have been there one period ago: it has stored an event of
-    anyone between two periods ago and one.
-    """
-    since, until = now - 2 * HEARTBEAT, now - HEARTBEAT
-    span = {"since": since.isoformat(), "until": until.isoformat()}
-    if await count_events(api, {"occurred": span}):
-        return ""
-    return UNHEARD.format(since=f"{since:%H:%M}", until=f"{until:%H:%M}")
 
 
 async def mark_crashed(api: Api, ghost: Ghost, unheard: str = "") -> str:

@@ -14,16 +14,18 @@ TO_DO = (
     "what to do; `crash-monitor ghosts --mark` sets those that are certain CRASHED, which frees "
     "what they hold."
 )
+UNCLEAR = " Those of low confidence may be alive: nobody can tell."
 
 
 def ghosts_section(ghosts: Sequence[Found], *, ui_url: str) -> str:
-    """Those that are told of, the longest dead first; empty where there is none."""
-    told = [one for one in ghosts if one.sure_at]
+    """Those that are told of, then those of which nobody can tell; empty where there is none."""
+    unclear = [one for one in ghosts if not one.ghost.is_claimed]
+    told = [*(one for one in ghosts if one.sure_at), *unclear]
     if not told:
         return ""
     lines = [
         "## Ended without saying so\n",
-        f"{TO_DO}\n",
+        f"{TO_DO}{UNCLEAR if unclear else ''}\n",
         "| Since (UTC) | Flow run | State | Deployment | What it is | Evidence |",
         "| --- | --- | --- | --- | --- | --- |",
         *(_row(one, ui_url) for one in told[:SHOWN]),
