@@ -242,6 +242,7 @@ MAKERS: Mapping[str, Callable[[Closure], str]] = {
     "newest_pod": _newest_pod,
     "job_failed": lambda it: f"the Job failed: {quoted(it['pattern'])}",
     "cluster_event": _cluster_event,
+    "still": lambda it: f"it has shown no sign of life for {duration(it['least'])}",
     "waited": lambda it: f"it has been PENDING for {duration(it['least'])}",
     "overdue": lambda it: f"it has been due for {duration(it['least'])}",
 }

@@ -19,9 +19,9 @@ from prefect_crash_monitor.cycle import Result, run_cycle
 from prefect_crash_monitor.explain import Confidence, evidence_of_bundle, explain
 from prefect_crash_monitor.fates import RunNow
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ghosts.heard import why_unheard
+from prefect_crash_monitor.ghosts.heard import last_heard, why_unheard
 from prefect_crash_monitor.ghosts.mark import mark_crashed
-from prefect_crash_monitor.ghosts.suspects import UNFINISHED, suspects
+from prefect_crash_monitor.ghosts.suspects import UNFINISHED, of_this_turn, suspects
 from prefect_crash_monitor.ghosts.sweep import Sweep, sweep
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.policy import Policy, Rule
@@ -219,6 +219,37 @@ def test_a_run_pending_for_long_is_listed_but_may_still_come(scene: Scene):
     assert not ghost.certain
 
 
+def test_of_a_states_message_a_sample_without_secrets_is_kept(scene: Scene):
+    """It goes into the ledger."""
+    message = "cannot reach postgresql://shop:hunter2@db/shop\n" + "x" * 50_000
+    run = scene.run({**RUNNING, "message": message})
+    kept = scene.ghosts()[run].left_in.message
+    assert kept.startswith("cannot reach")
+    assert "hunter2" not in kept
+    assert len(kept) <= 500
+
+
+def test_a_process_that_ended_before_its_flow_began_is_a_ghost(scene: Scene):
+    """Its run is stuck for good: PENDING, with its slot."""
+    run, now, worker = scene.run(PENDING), datetime.now(UTC), unique("worker")
+    scene.send(
+        event_of_worker("prefect.worker.submitted-flow-run", worker, run, now),
+        event_of_worker("prefect.worker.executed-flow-run", worker, run, now),
+    )
+    ghost = scene.ghosts(timedelta(minutes=2))[run]
+    assert (ghost.why.verdict, ghost.why.cause) == ("ghost", "exited-without-running")
+    assert scene.mark(ghost) == ""
+    assert scene.state(run)["type"] == "CRASHED"
+
+
+def test_a_run_that_still_pulls_its_code_is_none(scene: Scene):
+    """What it logs and does shows that something is alive."""
+    run, now = scene.run(PENDING), datetime.now(UTC)
+    scene.send(event_of_run("prefect.flow-run.pull-step.executed", run, now + TEN * 60))
+    assert not scene.ghosts(timedelta(minutes=15))
+    assert scene.ghosts(timedelta(minutes=25))
+
+
 def test_what_is_known_is_not_looked_at_again_and_what_moved_on_is_forgotten(scene: Scene):
     """Allowed to look at none, the sweep still knows those."""
     runs = [scene.run(RUNNING) for _ in range(2)]
@@ -276,8 +307,15 @@ def test_silence_while_prefect_heard_of_nobody_marks_nothing(scene: Scene):
         async with open_api() as api:
             return await why_unheard(api, at)
 
+    async def heard_through(until: datetime) -> datetime | None:
+        async with open_api() as api:
+            return await last_heard(api, now - timedelta(days=2), until)
+
     assert asyncio.run(unheard(now + timedelta(minutes=4))) == ""
     why_not = asyncio.run(unheard(now + timedelta(minutes=30)))
+    scene.send(beat(run, now - timedelta(days=1)))
+    at = asyncio.run(heard_through(now - timedelta(hours=12)))
+    assert at is None, "what came much later than it is dated proves nothing"
     assert "outage" in why_not
     assert scene.mark(scene.ghosts()[run], why_not) == why_not
     assert scene.state(run)["type"] == "RUNNING"
@@ -337,6 +375,16 @@ def test_who_is_looked_at(
     assert bool(found) is suspect
 
 
+@pytest.mark.parametrize("number", [0, 5, 10, 11, 37, 100])
+def test_those_that_live_do_not_keep_others_from_being_looked_at(number: int):
+    """A hundred that send no heartbeats and log now and then are suspects at each turn."""
+    found = [run_now("RUNNING", timedelta(hours=1), f"run-{n}") for n in range(number)]
+    turns = [of_this_turn(found, 10, turn) for turn in range(5_000, 5_000 + number // 10 + 1)]
+
+    assert {run.id for turn in turns for run in turn} == {run.id for run in found}
+    assert all(len({run.id for run in turn}) == min(number, 10) for turn in turns)
+
+
 def test_a_cycle_tells_of_a_ghost_once_and_of_its_end(scene: Scene):
     """Event, incident, report; marked it is a crash that the next interval counts."""
     run = scene.run(RUNNING)
@@ -345,6 +393,7 @@ def test_a_cycle_tells_of_a_ghost_once_and_of_its_end(scene: Scene):
     policy = Policy(interval=TEN, settle=timedelta(seconds=6), grace=timedelta(0), rules=[rule])
     setting = Settings(name=scene.flow, policy=policy)
     start = datetime.now(UTC) + LATER
+    scene.send(beat(str(uuid.uuid4()), start - timedelta(minutes=4)))  # Prefect was there
 
     def cycle(at: datetime) -> Result:
         async def work() -> Result:

@@ -57,6 +57,7 @@ async def see(
         known=[one.ghost for one in ledger.ghosts],
         own_deployments=ledger.own_deployments,
         most=GHOSTS_LOOKED_AT,
+        turn=(plan.windows[-1].end - EPOCH) // policy.interval,
     )
     since = heard_since(swept.ghosts, ledger.ghosts, now)
     suspects = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)

@@ -146,6 +146,16 @@ def waited(least: timedelta) -> Clue:
     return ask
 
 
+def still(least: timedelta) -> Clue:
+    """The attempt has shown no sign of life for so long: it does not pull its code, say."""
+
+    def ask(evidence: Evidence) -> Finding:
+        age = evidence.age_of(evidence.course.alive_at or evidence.state.at)
+        return holds() if age is not None and age >= least else MISSED
+
+    return ask
+
+
 def overdue(least: timedelta) -> Clue:
     """The run should have started so long ago."""
 

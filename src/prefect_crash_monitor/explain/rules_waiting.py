@@ -25,6 +25,7 @@ from prefect_crash_monitor.explain.liveness import (
     pod_failed,
     pods_over,
     silent,
+    still,
     waited,
     worker_done,
     worker_stopped,
@@ -152,7 +153,14 @@ PENDING = (
         WARNING,
         SLOW_POD,
     ),
-    _row(Scope.PENDING, 8150, GHOST, "ghost-pending", waited(TOO_LONG), MEDIUM),
+    _row(
+        Scope.PENDING,
+        8150,
+        GHOST,
+        "ghost-pending",
+        all_of(waited(TOO_LONG), still(TOO_LONG)),
+        MEDIUM,
+    ),
 )
 
 

@@ -6,7 +6,7 @@ handful of requests.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
@@ -31,6 +31,17 @@ def suspects(
     """
     found = [run for run in runs if _is_suspect(run, beating, ended, now - run.state_at)]
     return sorted(found, key=lambda run: (run.state_at, run.id))
+
+
+def of_this_turn(found: Sequence[RunNow], most: int, turn: int) -> list[RunNow]:
+    """At most so many of them, others at each turn.
+
+    Those that are looked at and are alive are suspects again: they must not hide the others.
+    """
+    if len(found) <= most:
+        return list(found)
+    first = turn * most % len(found)
+    return [*found[first:], *found[:first]][:most]
 
 
 def may_be_over(runs: Iterable[RunNow], now: datetime) -> list[RunNow]:

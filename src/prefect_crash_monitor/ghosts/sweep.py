@@ -7,7 +7,7 @@ what is told of all of them, and about five for each suspect.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,8 +21,16 @@ from prefect_crash_monitor.explain.liveness import WAITING_WORKERS, end_told
 from prefect_crash_monitor.fates import RunNow
 from prefect_crash_monitor.flow_runs import Json, all_runs, named, side_by_side
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ghosts.suspects import SILENCE, UNFINISHED, may_be_over, suspects
+from prefect_crash_monitor.ghosts.suspects import (
+    SILENCE,
+    UNFINISHED,
+    may_be_over,
+    of_this_turn,
+    suspects,
+)
+from prefect_crash_monitor.incident_life import SAMPLE_LENGTH
 from prefect_crash_monitor.reading import crash_of_state, rows, run_now, whole_answer
+from prefect_crash_monitor.redact import redact
 
 ASKED_AT_ONCE = 200
 """Runs named in one filter."""
@@ -32,6 +40,9 @@ EVENTS = 50
 
 ENDS_READ_BACK = timedelta(hours=1)
 """How far back ends told by workers are read; what ended earlier has been silent since."""
+
+NEVER_RAN = "exited-without-running"
+"""Cause of a run that is stuck for good: its worker saw its process end."""
 
 EXECUTED, STOPPED, SUBMITTED = (
     "prefect.worker.executed-flow-run",
@@ -78,11 +89,12 @@ async def sweep(
     known: Iterable[Ghost] = (),
     own_deployments: Collection[str] = (),
     most: int | None = None,
+    turn: int = 0,
 ) -> Sweep:
     """All ghosts as of now.
 
     Those already `known` are not looked at again while they stay silent in the same state. At
-    `most` so many others are; None looks at all.
+    `most` so many others are, not the same at each `turn`; None looks at all.
     """
     rows_ = await all_runs(api, {"state": {"type": {"any_": list(UNFINISHED)}}}, "unfinished runs")
     with whole_answer("unfinished flow runs"):
@@ -94,7 +106,7 @@ async def sweep(
     found = suspects(runs, beating=beating, ended=await _ended(api, runs, now), now=now)
     still = {g.left_in.state_id: g for g in known if g.flow_run_id not in beating}
     new = [run for run in found if run.state_id not in still]
-    looked_at = new if most is None else new[:most]
+    looked_at = new if most is None else of_this_turn(new, most, turn)
     told = await side_by_side(lambda run: _look(api, run, now), looked_at)
     dead = [(by_id[r.id], seen) for r, seen in zip(looked_at, told, strict=True) if seen]
     ghosts = [
@@ -116,6 +128,8 @@ async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
         return None
     evidence = evidence_of_bundle(bundle)
     why = explain(evidence)
+    if why.verdict is Verdict.STUCK and why.cause == NEVER_RAN:
+        why = replace(why, verdict=Verdict.GHOST)
     if why.verdict is not Verdict.GHOST:
         return None
     return Dead(why=why, is_silent=not end_told(evidence).held)
@@ -130,7 +144,7 @@ async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
         return [
             Ghost(
                 left_in=crash_of_state(
-                    row["state"],
+                    {**row["state"], "message": _sample(row["state"].get("message") or "")},
                     row,
                     flows.get(row["flow_id"], {}),
                     deployments.get(row.get("deployment_id") or "", {}),
@@ -141,6 +155,11 @@ async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
             )
             for row, seen in dead
         ]
+
+
+def _sample(message: str) -> str:
+    """What is remembered of a state's message, which may be of any length and hold secrets."""
+    return redact(message[:10_000])[:SAMPLE_LENGTH]
 
 
 async def _beating(api: Api, now: datetime) -> set[str]:
