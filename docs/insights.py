@@ -86,7 +86,10 @@ INSIGHTS: Mapping[str, Insight] = {
     ),
     "I06": Insight(
         title="Ghost runs persist when runners die without server notification",
-        missing="ghosts among all running runs: a run is judged when it is asked for; marking them",
+        beside=(
+            "each cycle looks through all runs that have not ended; `crash-monitor ghosts --mark` "
+            "sets those that are certain CRASHED"
+        ),
     ),
     "I07": Insight(
         title="Kubernetes autoscaler evicts running Prefect jobs during scale-down",
@@ -104,11 +107,14 @@ INSIGHTS: Mapping[str, Insight] = {
     ),
     "I10": Insight(
         title="Kubernetes pods remain Pending and never start after 60 seconds",
-        missing="such runs among all pending ones: a run is judged when it is asked for",
+        missing=(
+            "such runs among all pending ones, but for those that may be ghosts: a run is judged "
+            "when it is asked for"
+        ),
     ),
     "I11": Insight(
         title="Zombie flow runs prevent terminal state due to infrastructure or network failures",
-        missing="as for I06",
+        beside="as for I06",
     ),
     "I12": Insight(
         title="Distressed flows fail permanently after 3 Lazarus retry cycles",
