@@ -14,7 +14,14 @@ from prefect_crash_monitor.endings import shares_of
 from prefect_crash_monitor.memory import EVERY_RUN, Ending, Runs, RunsOf
 from prefect_crash_monitor.policy import Policy, Rule, Scope
 from prefect_crash_monitor.rule import RuleKind
-from prefect_crash_monitor.shares import ASKED, asked, of_groups, too_small, totals
+from prefect_crash_monitor.shares import (
+    ASKED,
+    SPANS_ASKED,
+    asked,
+    of_groups,
+    too_small,
+    totals,
+)
 
 HOUR = timedelta(hours=1)
 THREE = Rule(name="three")
@@ -94,6 +101,25 @@ def test_a_small_server_is_asked_once_for_all_of_its_groups():
     assert len(of_groups(wanted, {total: 298})) == 9
 
 
+def test_a_monitor_that_was_away_tells_of_no_small_share_of_that_time():
+    """Three an hour of thousands, for the twelve hours that are judged afterwards."""
+    usual = [crash(20.0 * n) for n in range(36)]
+
+    assert monitor(usual, per_hour=5_000).play([720]) == []
+
+
+def test_what_is_asked_after_an_outage_is_bounded_too_the_latest_first():
+    """A monitor of ten seconds that was away for a day has thousands of intervals to judge."""
+    throughs = [NOON + n * MINUTE / 6 for n in range(60, 6 * 60 * 24)]
+    usual = [crash(10.0 * n) for n in range(6 * 24)]
+    wanted = asked(usual, [THREE], throughs)
+    groups = of_groups(wanted, dict.fromkeys(totals(wanted), 1_000_000))
+
+    assert len(wanted) > SPANS_ASKED
+    assert len(totals(wanted)) == len(groups) == SPANS_ASKED
+    assert totals(wanted)[0].until == groups[0].until == throughs[-1]
+
+
 def test_what_is_asked_is_bounded_the_fewest_crashes_first():
     """A storm over hundreds of deployments costs no more."""
     crashes = [crash(1 + n / 100, f"etl/{g}") for g in range(100) for n in range(3 + g)]
@@ -119,7 +145,12 @@ async def test_prefect_tells_how_many_runs_ended(world):
     deployment = world.deployment(flow, "daily", work_pool_name=pool)
     for states in ([RUNNING, COMPLETED], [RUNNING, COMPLETED], [RUNNING, CRASHED], [RUNNING]):
         world.deployed_run(deployment, *states)
-    world.run(RUNNING, COMPLETED, flow=flow)
+    parent = world.run(RUNNING, COMPLETED, flow=flow)
+    task_run = world.post(
+        "/task_runs/", {"flow_run_id": parent, "task_key": "sub", "dynamic_key": "0"}
+    )
+    for _ in range(3):  # in their parent's process, which crashes as one
+        world.run(RUNNING, COMPLETED, flow=flow, parent_task_run_id=task_run["id"])
     now = datetime.now(UTC) + timedelta(seconds=1)
     one = crash(
         (now - NOON) / MINUTE - 0.02,

@@ -21,6 +21,11 @@ ENDED = ["COMPLETED", "FAILED", "CANCELLED"]
 completed ended twice."""
 
 
+HAS_NO_PARENT = {"parent_task_run_id": {"is_null_": True}}
+"""As the crashes that rules look at: the death of a process is one crash, its parent's, so the many
+subflows that end within it are no runs to compare it with."""
+
+
 async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
     """What is wanted, and the days to compare with of those whose rate is high.
 
@@ -66,14 +71,14 @@ async def ended_on(api: Api, days: Iterable[Ending]) -> dict[Ending, int]:
 
 async def _count(api: Api, ending: Ending) -> int:
     span = Window(ending.since, ending.until)
-    more = {"state": {"type": {"any_": ENDED}}, "end_time": within(span)}
+    more = {"state": {"type": {"any_": ENDED}}, "end_time": within(span), **HAS_NO_PARENT}
     number = await api.post("/flow_runs/count", filter_of(ending.runs.of, [ending.runs.id], more))
     with whole_answer("the number of flow runs"):
         return int(number)
 
 
 async def _history(api: Api, runs: Runs, days: Sequence[datetime]) -> dict[Ending, int]:
-    body = filter_of(runs.of, [runs.id], {}) | {
+    body = filter_of(runs.of, [runs.id], HAS_NO_PARENT) | {
         "history_start": min(days).isoformat(),
         "history_end": (max(days) + DAY).isoformat(),
         "history_interval_seconds": DAY.total_seconds(),

@@ -23,6 +23,10 @@ ASKED = 40
 """Groups asked for in one cycle, those with the fewest crashes first: of the others a share is the
 likelier to be large."""
 
+SPANS_ASKED = 600
+"""Requests for all runs in one cycle, and for groups, the latest spans first. There are many only
+when intervals of an outage of the monitor are judged afterwards; a day of 5 minutes has 288."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
@@ -83,8 +87,7 @@ def group_of(crash: Crash, rule: Rule) -> Runs:
 
 def totals(asked: Iterable[Asked]) -> tuple[Ending, ...]:
     """How many runs ended altogether in each of the spans."""
-    spans = ((one.ending.since, one.ending.until) for one in asked)
-    return tuple(Ending(EVERY_RUN, *span) for span in dict.fromkeys(spans))
+    return _latest(_total(one) for one in asked)
 
 
 def of_groups(asked: Iterable[Asked], ended: Mapping[Ending, int]) -> tuple[Ending, ...]:
@@ -95,7 +98,13 @@ def of_groups(asked: Iterable[Asked], ended: Mapping[Ending, int]) -> tuple[Endi
         if one.ending not in ended
         and _share(one.rule.crashes, ended.get(_total(one), 0)) < one.rule.at_least
     ]
-    return tuple(dict.fromkeys(doubtful))[:ASKED]
+    groups = set(list(dict.fromkeys(ending.runs for ending in doubtful))[:ASKED])
+    return _latest(ending for ending in doubtful if ending.runs in groups)
+
+
+def _latest(endings: Iterable[Ending]) -> tuple[Ending, ...]:
+    spans = dict.fromkeys(endings)
+    return tuple(sorted(spans, key=lambda ending: ending.until, reverse=True)[:SPANS_ASKED])
 
 
 def too_small(
