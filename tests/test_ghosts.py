@@ -263,6 +263,20 @@ def test_what_is_known_is_not_looked_at_again_and_what_moved_on_is_forgotten(sce
     assert set(scene.ghosts(known=known, most=0)) == {runs[1]}
 
 
+def test_a_ghost_that_beat_just_before_its_end_is_not_forgotten_for_want_of_a_look(scene: Scene):
+    """It would be told of and counted again as soon as it has its turn."""
+    run, now, worker = scene.run(RUNNING), datetime.now(UTC), unique("worker")
+    scene.send(
+        beat(run, now),
+        event_of_worker("prefect.worker.executed-flow-run", worker, run, now),
+    )
+    known = tuple(scene.ghosts(timedelta(minutes=2)).values())
+    assert set(scene.ghosts(timedelta(minutes=2), known=known, most=0)) == {run}
+    assert scene.sweep(timedelta(minutes=2), known=known, most=0).left_out == 0
+    scene.send(beat(run, now + timedelta(minutes=1)))
+    assert not scene.ghosts(timedelta(minutes=3), known=known)
+
+
 def test_more_suspects_than_may_be_looked_at_are_said_to_be_left_out(scene: Scene):
     """So that a report can say that it is partial."""
     runs = [scene.run(RUNNING) for _ in range(3)]

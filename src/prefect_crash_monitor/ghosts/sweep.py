@@ -94,7 +94,8 @@ async def sweep(
     """All ghosts as of now.
 
     Those already `known` are not looked at again while they stay silent in the same state. At
-    `most` so many others are, not the same at each `turn`; None looks at all.
+    `most` so many others are, not the same at each `turn`; None looks at all. One that is known
+    stays so until it is looked at.
     """
     rows_ = await all_runs(api, {"state": {"type": {"any_": list(UNFINISHED)}}}, "unfinished runs")
     with whole_answer("unfinished flow runs"):
@@ -104,18 +105,18 @@ async def sweep(
         return Sweep(unfinished=len(runs))
     beating = await _beating(api, now)
     found = suspects(runs, beating=beating, ended=await _ended(api, runs, now), now=now)
-    still = {g.left_in.state_id: g for g in known if g.flow_run_id not in beating}
-    new = [run for run in found if run.state_id not in still]
+    before = {ghost.left_in.state_id: ghost for ghost in known}
+    new = [run for run in found if run.state_id not in before or run.id in beating]
     looked_at = new if most is None else of_this_turn(new, most, turn)
     told = await side_by_side(lambda run: _look(api, run, now), looked_at)
     dead = [(by_id[r.id], seen) for r, seen in zip(looked_at, told, strict=True) if seen]
-    ghosts = [
-        *(still[run.state_id] for run in found if run.state_id in still),
-        *await _named(api, dead),
-    ]
+    seen_now = {run.id for run in looked_at}
+    left = [run for run in found if run.id not in seen_now]
+    still = [before[run.state_id] for run in left if run.state_id in before]
+    ghosts = [*still, *await _named(api, dead)]
     ghosts = [ghost for ghost in ghosts if not is_own(ghost.left_in, own_deployments)]
     ghosts.sort(key=lambda ghost: (ghost.left_in.at, ghost.left_in.state_id))
-    return Sweep(ghosts=tuple(ghosts), unfinished=len(runs), left_out=len(new) - len(looked_at))
+    return Sweep(ghosts=tuple(ghosts), unfinished=len(runs), left_out=len(left) - len(still))
 
 
 async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
