@@ -162,13 +162,16 @@ def test_what_stands_after_the_grace(fate, recovered_after, stands):
 
 
 def test_nothing_stands_before_its_grace_is_over():
-    """A crash a minute ago is not judged yet; in-process subflows never are."""
-    early, subflow = crash(0), crash(1, in_process=True)
+    """A crash a minute ago is not judged yet; in-process subflows never are.
 
-    assert standing_crashes([early, subflow], still([early, subflow]), GRACE, NOON) == []
-    assert standing_crashes([early, subflow], still([early, subflow]), GRACE, NOON + 9 * GRACE) == [
-        early
-    ]
+    The child that a flow starts by `run_deployment` is: its process, and its crash, are its own.
+    """
+    early, subflow = crash(0), crash(1, deployment="", in_process=True)
+    child = crash(2, in_process=True, deployment_id="its-own")
+    all_ = [early, subflow, child]
+
+    assert standing_crashes(all_, still(all_), GRACE, NOON) == []
+    assert standing_crashes(all_, still(all_), GRACE, NOON + 9 * GRACE) == [early, child]
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ def test_words_of_crashes():
     text = render_report(report)
     assert text.startswith("# 🟠 2 crashes, 2026-11-24 12:00–12:05 UTC")
     assert "**2 crashes**: 1 still crashed, 1 recovered." in text
-    assert "Of them in their parent's process, as subflows: 1." in text
+    assert "Of them subflows: 1." in text
     assert "Found among the flow runs, without an event: 1." in text
     url = f"{UI}/deployments/deployment/0199c0de-1111-4000-8000-000000000000"
     assert f"| [etl/daily]({url}) | 2 | 1 |" in text

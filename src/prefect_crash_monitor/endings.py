@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.completions import can_be_asked, filter_of
 from prefect_crash_monitor.flow_runs import side_by_side, within
-from prefect_crash_monitor.memory import Ending, Runs
+from prefect_crash_monitor.memory import Ending, Runs, RunsOf
 from prefect_crash_monitor.model import Window
 from prefect_crash_monitor.reading import moment, rows, whole_answer
 from prefect_crash_monitor.shares import Asked, of_groups, totals
@@ -23,7 +24,11 @@ completed ended twice."""
 
 HAS_NO_PARENT = {"parent_task_run_id": {"is_null_": True}}
 """As the crashes that rules look at: the death of a process is one crash, its parent's, so the many
-subflows that end within it are no runs to compare it with."""
+subflows that end within it are no runs to compare it with. Those have no deployment; the children
+that a flow starts by `run_deployment`, which have one, are left out with them but in groups of
+deployments and pools: then the share is taken for larger than it is, and told of."""
+
+DEPLOYED = frozenset({RunsOf.DEPLOYMENT, RunsOf.WORK_POOL})
 
 
 async def runs_ended(api: Api, wanted: Wanted) -> dict[Ending, int]:
@@ -71,14 +76,18 @@ async def ended_on(api: Api, days: Iterable[Ending]) -> dict[Ending, int]:
 
 async def _count(api: Api, ending: Ending) -> int:
     span = Window(ending.since, ending.until)
-    more = {"state": {"type": {"any_": ENDED}}, "end_time": within(span), **HAS_NO_PARENT}
+    more = {"state": {"type": {"any_": ENDED}}, "end_time": within(span), **_alone(ending.runs)}
     number = await api.post("/flow_runs/count", filter_of(ending.runs.of, [ending.runs.id], more))
     with whole_answer("the number of flow runs"):
         return int(number)
 
 
+def _alone(runs: Runs) -> Mapping[str, Any]:
+    return {} if runs.of in DEPLOYED else HAS_NO_PARENT
+
+
 async def _history(api: Api, runs: Runs, days: Sequence[datetime]) -> dict[Ending, int]:
-    body = filter_of(runs.of, [runs.id], HAS_NO_PARENT) | {
+    body = filter_of(runs.of, [runs.id], _alone(runs)) | {
         "history_start": min(days).isoformat(),
         "history_end": (max(days) + DAY).isoformat(),
         "history_interval_seconds": DAY.total_seconds(),

@@ -221,7 +221,7 @@ def _longer(
     for crash in sorted(crashes, key=lambda crash: (crash.at, crash.state_id)):
         diagnosis, silence = diagnoses.get(crash.state_id), silenced.get(crash.state_id)
         for rule in counting:
-            if crash.in_process or not matches(rule.only, crash, diagnosis):
+            if crash.dies_with_parent or not matches(rule.only, crash, diagnosis):
                 continue
             for group in groups_of(crash, rule):
                 whose = Streaked(rule.name, group)

@@ -108,8 +108,13 @@ class Crash:
     labels: tuple[tuple[str, str], ...] = ()
     """Labels of the run, read only where a rule's dimension asks for them."""
     in_process: bool = False
-    """The run is a subflow inside its parent's process: one process death, two crashes."""
+    """The run has a parent's task run: it is a subflow, mostly inside its parent's process."""
     source: Source = Source.EVENTS
+
+    @property
+    def dies_with_parent(self) -> bool:
+        """One death, two crashes; not of a child of `run_deployment`, with a process of its own."""
+        return self.in_process and not self.deployment_id
 
     @property
     def mark(self) -> str:

@@ -41,7 +41,7 @@ def asked(
     crashes: Iterable[Crash], rules: Sequence[Rule], throughs: Sequence[datetime]
 ) -> tuple[Asked, ...]:
     """The groups with enough crashes for a rule that also wants a share, the fewest first."""
-    told = sorted((crash for crash in crashes if not crash.in_process), key=lambda crash: crash.at)
+    told = sorted((c for c in crashes if not c.dies_with_parent), key=lambda crash: crash.at)
     found = [
         one
         for rule in rules

@@ -23,7 +23,7 @@ def standing_crashes(
         (
             crash
             for crash in crashes
-            if not crash.in_process
+            if not crash.dies_with_parent
             and crash.at + grace < as_of
             and _stands(crash, outcomes[crash.state_id], grace)
         ),

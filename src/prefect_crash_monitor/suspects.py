@@ -124,7 +124,9 @@ def _suspects(
     throughs: Sequence[datetime],
 ) -> Iterator[Suspect]:
     meant = (
-        c for c in crashes if not c.in_process and matches(rule.only, c, diagnoses.get(c.state_id))
+        c
+        for c in crashes
+        if not c.dies_with_parent and matches(rule.only, c, diagnoses.get(c.state_id))
     )
     for group, members in by_group(meant, rule).items():
         members.sort(key=lambda crash: crash.at)

@@ -103,7 +103,7 @@ def to_judge(ghosts: Iterable[Found]) -> list[Crash]:
     sure = [
         replace(one.ghost.left_in, at=one.sure_at)
         for one in ghosts
-        if one.sure_at and one.ghost.stands_alone
+        if one.sure_at and not one.ghost.left_in.dies_with_parent
     ]
     return sorted(sure, key=lambda ghost: (ghost.at, ghost.state_id))
 

@@ -31,14 +31,6 @@ class Ghost:
         return self.why.confidence is not Confidence.LOW
 
     @property
-    def stands_alone(self) -> bool:
-        """Whether its end is a problem of its own: a subflow in its parent's process died with it.
-
-        A child that a flow started by `run_deployment` also has a parent, which waits for it.
-        """
-        return not self.left_in.in_process or bool(self.left_in.deployment_id)
-
-    @property
     def certain(self) -> bool:
         """Whether the run may be set CRASHED: what is only likely may still be alive."""
         return self.why.confidence is Confidence.HIGH

@@ -180,7 +180,7 @@ def _numbers(report: Report) -> str:
     if change := _change(report):
         lines.append(f"Against before: {change}.")
     if subflows := sum(record.in_process_subflows for record in new):
-        lines.append(f"Of them in their parent's process, as subflows: {subflows}.")
+        lines.append(f"Of them subflows: {subflows}.")
     if lost := sum(record.sources.get(Source.FLOW_RUNS, 0) for record in new):
         lines.append(f"Found among the flow runs, without an event: {lost}.")
     if own := sum(record.monitor_crashed for record in new):

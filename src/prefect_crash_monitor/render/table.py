@@ -56,7 +56,11 @@ def _row(crash: Crash, outcome: Outcome, diagnosis: Diagnosis | None) -> dict[st
         "work pool": one_line(crash.work_pool, NAME),
         "work queue": one_line(crash.work_queue, NAME),
         "message": one_line(crash.message, MESSAGE),
-        "subflow": "in its parent" if crash.in_process else "",
+        "subflow": "in its parent"
+        if crash.dies_with_parent
+        else "of another run"
+        if crash.in_process
+        else "",
         "flow run id": crash.flow_run_id,
         "state id": crash.state_id,
         "found by": "event" if crash.source == "events" else "flow run (its event is lost)",

@@ -24,7 +24,7 @@ def count_text(answer: Answer) -> str:
     window = f"[{answer['since']}, {answer['until']})"
     lines = [f"{crashes_of(answer['crashed'])} of flow runs in {window}", fates]
     if answer["in_process_subflows"]:
-        lines.append(f"  {answer['in_process_subflows']} of them are subflows in their parent")
+        lines.append(f"  {answer['in_process_subflows']} of them are subflows")
     if answer["monitor_crashed"]:
         lines.append(f"  and {answer['monitor_crashed']} runs of the monitor itself")
     for name, counts in answer["by"].items():
