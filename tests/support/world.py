@@ -31,7 +31,7 @@ class World:
         self.http.close()
 
     def post(self, path: str, body: Any) -> Any:
-        """The JSON answer, retrying what SQLite refuses under load."""
+        """The JSON answer, retrying for a minute what SQLite refuses under load."""
         return self._send("POST", path, body)
 
     def patch(self, path: str, body: Any) -> None:
@@ -39,7 +39,7 @@ class World:
         self._send("PATCH", path, body)
 
     def _send(self, method: str, path: str, body: Any) -> Any:
-        for _ in range(10):
+        for _ in range(120):
             answer = self.http.request(method, path, json=body)
             if answer.status_code != 503:
                 break
