@@ -9,6 +9,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.demo import steps
 from prefect_crash_monitor.demo.processes import Sandbox, background, sandbox
+from prefect_crash_monitor.errors import ApiTrouble
 from prefect_crash_monitor.event_pages import count_events
 from prefect_crash_monitor.flow_runs import runs_by_id
 
@@ -116,7 +118,7 @@ VICTIMS = [
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    """A server and a worker of their own."""
+    """A server and a work pool of their own."""
     with sandbox() as box:
         shutil.copy(HERE / "victims.py", box.project)
         (box.project / "broken.py").write_text("import module_that_is_not_installed\n")
@@ -124,10 +126,7 @@ def box() -> Iterator[Sandbox]:
         with background(box, "server", ["prefect", "server", "start", "--no-ui"]):
             asyncio.run(steps.wait_for(lambda: steps.is_healthy(box), "the server", box))
             box.command("prefect", "work-pool", "create", POOL, "--type", "process")
-            with background(
-                box, "worker", ["prefect", "worker", "start", "--pool", POOL, "--limit", "4"]
-            ):
-                yield box
+            yield box
 
 
 async def deploy(api: Api, box: Sandbox, victim: Victim) -> str:
@@ -148,36 +147,49 @@ async def deploy(api: Api, box: Sandbox, victim: Victim) -> str:
     return str((await api.post("/deployments/", body))["id"])
 
 
-async def produce(box: Sandbox) -> dict[str, str]:
-    """Runs all victims to their ends, and until the worker has logged its last words of each."""
+async def start(box: Sandbox) -> dict[str, str]:
+    """A run of each victim, by its name; none goes on before there is a worker.
+
+    Once there is, four processes and a worker write to one SQLite, and a request may wait long.
+    """
     with temporary_settings({PREFECT_API_URL: box.api_url}):
         async with open_api() as api:
-            # All of them before the first one runs: later the machine is busy.
             deployed = {victim.name: await deploy(api, box, victim) for victim in VICTIMS}
-            runs = {name: await steps.run_deployment(api, id_) for name, id_ in deployed.items()}
+            return {name: await steps.run_deployment(api, id_) for name, id_ in deployed.items()}
+
+
+async def until_over(box: Sandbox, runs: list[str]) -> None:
+    """Until all have ended, and the worker has logged its last words of each."""
+    with temporary_settings({PREFECT_API_URL: box.api_url}):
+        async with open_api() as api:
 
             async def ended() -> bool:
-                found = await runs_by_id(api, list(runs.values()))
-                return steps.ENDED.issuperset(run["state"]["type"] for run in found.values())
+                with suppress(ApiTrouble):
+                    found = await runs_by_id(api, runs)
+                    return steps.ENDED.issuperset(run["state"]["type"] for run in found.values())
+                return False
 
             async def let_go() -> bool:
-                done, begun = [
-                    await count_events(
-                        api, {"event": {"name": [f"prefect.worker.{what}-flow-run"]}}
-                    )
-                    for what in ("executed", "submitted")
-                ]
-                return done + NOT_SAID >= begun > NOT_SAID
+                with suppress(ApiTrouble):
+                    done, begun = [
+                        await count_events(
+                            api, {"event": {"name": [f"prefect.worker.{what}-flow-run"]}}
+                        )
+                        for what in ("executed", "submitted")
+                    ]
+                    return done + NOT_SAID >= begun > NOT_SAID
+                return False
 
             await steps.wait_for(ended, "all victims to end", box, seconds=900)
             await steps.wait_for(let_go, "the worker's last words", box)
-    return runs
 
 
 @pytest.fixture(scope="module")
 def explained(box: Sandbox) -> dict[str, Mapping[str, Any]]:
     """The explanation of each victim's run, by the real command, by the victim's name."""
-    runs = asyncio.run(produce(box))
+    runs = asyncio.run(start(box))
+    with background(box, "worker", ["prefect", "worker", "start", "--pool", POOL, "--limit", "4"]):
+        asyncio.run(until_over(box, list(runs.values())))
     answer = box.command("prefect_crash_monitor", "explain", *runs.values(), "--json")
     return dict(zip(runs, json.loads(answer), strict=True))
 

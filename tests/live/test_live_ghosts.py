@@ -41,6 +41,9 @@ def goes_on():
     time.sleep(900)
 """
 SHORTEST_PERIOD = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+UNREACHABLE = 3
+"""Exit code where the API did not answer, as a busy SQLite may."""
+
 BEATS_SECONDS = 70
 """Long enough for three heartbeats, which show the period."""
 
@@ -99,7 +102,16 @@ class Shop:
 
     def ghosts(self, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
         """Exit code of the command, and what it lists, by flow run id."""
-        done = subprocess.run(
+        done = self._command(*options)
+        for _ in range(5):
+            if done.returncode != UNREACHABLE:
+                break
+            done = self._command(*options)
+        assert done.returncode in {0, 1}, done.stderr
+        return done.returncode, {item["flow_run_id"]: item for item in json.loads(done.stdout)}
+
+    def _command(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "prefect_crash_monitor", "ghosts", "--json", *options],
             cwd=self.box.project,
             env=self.box.environment(),
@@ -107,8 +119,6 @@ class Shop:
             text=True,
             check=False,
         )
-        assert done.returncode in {0, 1}, done.stderr
-        return done.returncode, {item["flow_run_id"]: item for item in json.loads(done.stdout)}
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = 300) -> None:
         """Polls until a condition holds."""
