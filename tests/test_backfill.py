@@ -82,7 +82,7 @@ def test_times_that_make_no_sense_are_refused(since):
 @pytest.mark.server
 async def test_what_was_before_the_monitor_is_counted_once(world, wait_until):
     """Retried crashes, too; told as events; the intervals of cycles are left alone."""
-    flow, start = unique("backfill"), datetime.now(UTC)
+    flow, start = unique("backfill"), datetime.now(UTC) - 3 * TEN
     world.run(RUNNING, CRASHED, flow=flow, tags=[f"{flow}:acme"])
     retried = (RUNNING, CRASHED, SCHEDULED, PENDING, RUNNING, COMPLETED)
     world.run(*retried, flow=flow, tags=[f"{flow}:acme"])

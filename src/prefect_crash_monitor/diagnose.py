@@ -75,7 +75,7 @@ def first_look(crashes: Iterable[Crash]) -> FirstLook:
             diagnosis = _for_run(diagnosis, crash)
         else:
             explanation, is_unclear = first_answer(evidence_of_crash(crash))
-            diagnosis = _diagnosis(crash, explanation)
+            diagnosis = diagnosis_of(explanation, crash.message)
             known[alike] = diagnosis, is_unclear
         diagnoses[crash.state_id] = diagnosis
         if is_unclear:
@@ -133,7 +133,7 @@ def second_look(look: FirstLook, read: Mapping[str, Read]) -> dict[str, Diagnosi
 
 def _closer(crash: Crash, read: Read) -> Diagnosis:
     evidence = evidence_of_crash(crash, logs=read.logs, events=read.events)
-    return _diagnosis(crash, explain(evidence))
+    return diagnosis_of(explain(evidence), crash.message)
 
 
 def _by_likeness(crash: Crash, look: FirstLook, causes: set[str]) -> Diagnosis:
@@ -153,7 +153,7 @@ def _by_likeness(crash: Crash, look: FirstLook, causes: set[str]) -> Diagnosis:
 def diagnosis_of_failure(failure: Crash, logs: Logs | None = None) -> Diagnosis:
     """Why a run failed; `failure` is that event, read like a crash."""
     evidence = evidence_of_crash(failure, logs=logs, state_type="FAILED")
-    return _diagnosis(failure, explain(evidence))
+    return diagnosis_of(explain(evidence), failure.message)
 
 
 def failure_needs_logs(failure: Crash) -> bool:
@@ -161,12 +161,13 @@ def failure_needs_logs(failure: Crash) -> bool:
     return needs_logs(evidence_of_crash(failure, state_type="FAILED"))
 
 
-def _diagnosis(crash: Crash, explanation: Explanation) -> Diagnosis:
+def diagnosis_of(explanation: Explanation, message: str) -> Diagnosis:
+    """What is kept of the explanation of a run; `message` tells one kind from another."""
     cause = explanation.cause or UNKNOWN
     return Diagnosis(
         cause=cause,
         confidence=str(explanation.confidence),
-        fingerprint=fingerprint(cause, crash.message),
+        fingerprint=fingerprint(cause, message),
         title=explanation.title,
         evidence=explanation.evidence[0].text if explanation.evidence else "",
         remedy=explanation.remediation[0] if explanation.remediation else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.errors import BadInput
@@ -47,13 +47,5 @@ def to_count(
             f"{earliest.isoformat()}."
         )
     gaps = uncounted(aligned(since, interval), until, counted)
-    together = (part for gap in gaps for part in _parts(gap, max(interval, READ_TOGETHER)))
+    together = (part for gap in gaps for part in boundaries(gap, max(interval, READ_TOGETHER)))
     return [list(boundaries(part, interval)) for part in together]
-
-
-def _parts(gap: Window, length: timedelta) -> Iterator[Window]:
-    start = gap.start
-    while start < gap.end:
-        end = min(aligned(start, length) + length, gap.end)
-        yield Window(start, end)
-        start = end

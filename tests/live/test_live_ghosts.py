@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,35 +44,14 @@ SHORTEST_PERIOD = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 UNREACHABLE = 3
 """Exit code where the API did not answer, as a busy SQLite may."""
 
-BEATS_SECONDS = 70
-"""Long enough for three heartbeats, which show the period."""
+BEATS = 3
+"""Heartbeats that show their period."""
 
 
-def restore_interrupt() -> None:
-    """A process worker stops itself by SIGINT, which background shells ignore."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@contextmanager
-def worker(box: Sandbox, pool: str) -> Iterator[subprocess.Popen[bytes]]:
+def worker(box: Sandbox, pool: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A process worker for a pool; at the end it is stopped, which ends its runs, too."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool]
-    with (box.folder / f"worker-{pool}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=box.project,
-            env=box.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=restore_interrupt,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
+    command = ["prefect", "worker", "start", "--pool", pool]
+    return background(box, f"worker-{pool}", command)
 
 
 class Shop:
@@ -99,6 +78,15 @@ class Shop:
         """The state of a run."""
         state: dict[str, Any] = self.world.http.get(f"/flow_runs/{run}").json()["state"]
         return state
+
+    def beats(self, run: str) -> int:
+        """How many heartbeats a run has sent."""
+        filter_ = {
+            "event": {"name": ["prefect.flow-run.heartbeat"]},
+            "resource": {"id": [f"prefect.flow-run.{run}"]},
+        }
+        page = self.world.post("/events/filter", {"filter": filter_, "limit": 0})
+        return int(page["total"])
 
     def ghosts(self, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
         """Exit code of the command, and what it lists, by flow run id."""
@@ -152,7 +140,7 @@ def test_the_dead_are_found_and_marked_and_the_living_are_not(shop: Shop):
         lost = shop.start("goes_on", "stopped")
         for run in (unsaid, alive, lost):
             shop.until(lambda run=run: shop.state(run)["type"] == "RUNNING", "the runs to start")
-        time.sleep(BEATS_SECONDS)
+        shop.until(lambda: shop.beats(lost) >= BEATS, "heartbeats")
         stopped.send_signal(signal.SIGTERM)
         stopped.wait(60)
 

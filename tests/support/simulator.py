@@ -72,7 +72,7 @@ def ghost(run: str, deployment: str = "etl/daily", **more: object) -> Ghost:
         remediation=("Mark it.",),
     )
     left_in = crash(0, deployment, state_id=f"ghost-{run}", flow_run_id=run, state_name="Running")
-    values = {"left_in": left_in, "state_type": "RUNNING", "why": why, "is_silent": True}
+    values = {"left_in": left_in, "why": why, "is_silent": True}
     return Ghost(**{**values, **more})  # type: ignore[arg-type]
 
 

@@ -107,7 +107,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @contextmanager
-def background(box: Sandbox, name: str, arguments: Sequence[str]) -> Iterator[None]:
+def background(
+    box: Sandbox, name: str, arguments: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process with all its children in a group of its own, ended with the context."""
     with (box.folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -122,7 +124,7 @@ def background(box: Sandbox, name: str, arguments: Sequence[str]) -> Iterator[No
             preexec_fn=_restore_interrupt,
         )
         try:
-            yield
+            yield process
         finally:
             _end(process)
 

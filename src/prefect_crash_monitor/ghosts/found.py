@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from prefect_crash_monitor.explain import Explanation, explanation_of
+from prefect_crash_monitor.diagnose import diagnosis_of
+from prefect_crash_monitor.explain import explanation_of
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
-from prefect_crash_monitor.fingerprint import fingerprint
 from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.model import Crash, Diagnosis
 from prefect_crash_monitor.reading import moment
@@ -110,20 +110,7 @@ def to_judge(ghosts: Iterable[Found]) -> list[Crash]:
 
 def diagnoses(ghosts: Iterable[Found]) -> dict[str, Diagnosis]:
     """Their diagnoses, by state id."""
-    return {one.id: _diagnosis(one.ghost.why) for one in ghosts}
-
-
-def _diagnosis(why: Explanation) -> Diagnosis:
-    cause = why.cause or "unknown"
-    return Diagnosis(
-        cause=cause,
-        confidence=str(why.confidence),
-        fingerprint=fingerprint(cause, ""),
-        title=why.title,
-        evidence=why.evidence[0].text if why.evidence else "",
-        remedy=why.remediation[0] if why.remediation else "",
-        command=why.commands[0] if why.commands else "",
-    )
+    return {one.id: diagnosis_of(one.ghost.why, "") for one in ghosts}
 
 
 def to_json(ghosts: Sequence[Found]) -> list[dict[str, Any]]:
@@ -131,7 +118,6 @@ def to_json(ghosts: Sequence[Found]) -> list[dict[str, Any]]:
     return [
         {
             "left_in": _times_as_text(asdict(one.ghost.left_in)),
-            "state_type": one.ghost.state_type,
             "is_silent": one.ghost.is_silent,
             "why": one.ghost.why.to_json(),
             "first_seen": one.first_seen.isoformat(),
@@ -151,7 +137,6 @@ def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Found, ...]:
         Found(
             ghost=Ghost(
                 left_in=_crash_of(item["left_in"]),
-                state_type=item["state_type"],
                 why=explanation_of(item["why"]),
                 is_silent=bool(item["is_silent"]),
             ),

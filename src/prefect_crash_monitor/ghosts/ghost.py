@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from prefect_crash_monitor.explain import Confidence, Explanation
+from prefect_crash_monitor.explain import Confidence, Evidence, Explanation, Verdict, explain
+from prefect_crash_monitor.explain.liveness import end_told
 from prefect_crash_monitor.model import Crash
+
+NEVER_RAN = "exited-without-running"
+"""Cause of a run that is stuck for good: its worker saw its process end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """What a close look at a ghost tells."""
+
+    why: Explanation
+    is_silent: bool
+
+
+def death(evidence: Evidence) -> Dead | None:
+    """Why a run that has not ended is a ghost; None where it is none."""
+    why = explain(evidence)
+    if why.verdict is Verdict.STUCK and why.cause == NEVER_RAN:
+        why = replace(why, verdict=Verdict.GHOST)
+    if why.verdict is not Verdict.GHOST:
+        return None
+    return Dead(why=why, is_silent=not end_told(evidence).held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +37,6 @@ class Ghost:
 
     left_in: Crash
     """The state it was left in, told as a crash is: `state_id` and `at` are that state's."""
-    state_type: str
     why: Explanation
     is_silent: bool
     """Nothing but its silence tells of its end: neither its worker nor its pod."""

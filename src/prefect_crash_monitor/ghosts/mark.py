@@ -10,8 +10,6 @@ from prefect_crash_monitor.reading import whole_answer
 MARKED = "Marked as crashed by crash-monitor"
 """How the message of a marked run begins, by which it is explained."""
 
-MARKED_STATE = "Crashed"
-
 MOVED = "its state changed meanwhile"
 UNSURE = "not certain enough: look for its process or container first"
 
@@ -34,7 +32,7 @@ async def mark_crashed(api: Api, ghost: Ghost, unheard: str = "") -> str:
         return "it is deleted"
     if run.get("state_id") != ghost.left_in.state_id:
         return MOVED
-    state = {"type": "CRASHED", "name": MARKED_STATE, "message": message_of(ghost)}
+    state = {"type": "CRASHED", "name": "Crashed", "message": message_of(ghost)}
     body = {"state": state, "force": False}
     try:
         answer = await api.post(f"/flow_runs/{ghost.flow_run_id}/set_state", body)

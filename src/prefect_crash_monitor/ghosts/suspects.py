@@ -46,7 +46,7 @@ def of_this_turn(found: Sequence[RunNow], most: int, turn: int) -> list[RunNow]:
 
 def may_be_over(runs: Iterable[RunNow], now: datetime) -> list[RunNow]:
     """Those old enough that what their worker tells of their end is final."""
-    return [run for run in runs if run.state_type in UNFINISHED and now - run.state_at >= SETTLED]
+    return [run for run in runs if now - run.state_at >= SETTLED]
 
 
 def _is_suspect(

@@ -7,7 +7,7 @@ what is told of all of them, and about five for each suspect.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,11 +16,11 @@ from prefect_crash_monitor.capture import capture_bundle
 from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.crash_events import HEARTBEAT
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.explain import Explanation, Verdict, evidence_of_bundle, explain
-from prefect_crash_monitor.explain.liveness import WAITING_WORKERS, end_told
+from prefect_crash_monitor.explain import evidence_of_bundle
+from prefect_crash_monitor.explain.liveness import WAITING_WORKERS
 from prefect_crash_monitor.fates import RunNow
 from prefect_crash_monitor.flow_runs import Json, all_runs, named, side_by_side
-from prefect_crash_monitor.ghosts.ghost import Ghost
+from prefect_crash_monitor.ghosts.ghost import Dead, Ghost, death
 from prefect_crash_monitor.ghosts.suspects import (
     SILENCE,
     UNFINISHED,
@@ -41,9 +41,6 @@ EVENTS = 50
 ENDS_READ_BACK = timedelta(hours=1)
 """How far back ends told by workers are read; what ended earlier has been silent since."""
 
-NEVER_RAN = "exited-without-running"
-"""Cause of a run that is stuck for good: its worker saw its process end."""
-
 EXECUTED, STOPPED, SUBMITTED = (
     "prefect.worker.executed-flow-run",
     "prefect.worker.stopped",
@@ -52,21 +49,11 @@ EXECUTED, STOPPED, SUBMITTED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dead:
-    """What a close look at a ghost tells."""
-
-    why: Explanation
-    is_silent: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
     """What a sweep found."""
 
     ghosts: tuple[Ghost, ...] = ()
     """The longest dead first."""
-    unfinished: int = 0
-    """Runs that have not ended, the monitor's own with them."""
     left_out: int = 0
     """Suspects that were not looked at this time."""
 
@@ -101,10 +88,10 @@ async def sweep(
     with whole_answer("unfinished flow runs"):
         by_id = {row["id"]: row for row in rows_ if row.get("state")}
         runs = [run_now(row) for row in by_id.values()]
-    if not may_be_over(runs, now):
-        return Sweep(unfinished=len(runs))
+    if not (settled := may_be_over(runs, now)):
+        return Sweep()
     beating = await _beating(api, now)
-    found = suspects(runs, beating=beating, ended=await _ended(api, runs, now), now=now)
+    found = suspects(runs, beating=beating, ended=await _ended(api, settled, now), now=now)
     before = {ghost.left_in.state_id: ghost for ghost in known}
     new = [run for run in found if run.state_id not in before or run.id in beating]
     looked_at = new if most is None else of_this_turn(new, most, turn)
@@ -116,7 +103,7 @@ async def sweep(
     ghosts = [*still, *await _named(api, dead)]
     ghosts = [ghost for ghost in ghosts if not is_own(ghost.left_in, own_deployments)]
     ghosts.sort(key=lambda ghost: (ghost.left_in.at, ghost.left_in.state_id))
-    return Sweep(ghosts=tuple(ghosts), unfinished=len(runs), left_out=len(left) - len(still))
+    return Sweep(ghosts=tuple(ghosts), left_out=len(left) - len(still))
 
 
 async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
@@ -127,13 +114,7 @@ async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
         return None
     if bundle["flow_run"].get("state_id") != run.state_id:
         return None
-    evidence = evidence_of_bundle(bundle)
-    why = explain(evidence)
-    if why.verdict is Verdict.STUCK and why.cause == NEVER_RAN:
-        why = replace(why, verdict=Verdict.GHOST)
-    if why.verdict is not Verdict.GHOST:
-        return None
-    return Dead(why=why, is_silent=not end_told(evidence).held)
+    return death(evidence_of_bundle(bundle))
 
 
 async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
@@ -150,7 +131,6 @@ async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
                     flows.get(row["flow_id"], {}),
                     deployments.get(row.get("deployment_id") or "", {}),
                 ),
-                state_type=row["state"]["type"],
                 why=seen.why,
                 is_silent=seen.is_silent,
             )
@@ -173,9 +153,7 @@ async def _beating(api: Api, now: datetime) -> set[str]:
 
 async def _ended(api: Api, runs: Sequence[RunNow], now: datetime) -> set[str]:
     """Ids of those whose worker lately told of their end, or was stopped itself."""
-    asked = [run.id for run in may_be_over(runs, now)]
-    if not asked:
-        return set()
+    asked = [run.id for run in runs]
     since = _since(now - ENDS_READ_BACK, now)
     stops = await _events(api, {**_by_workers(STOPPED, {"process"}), "occurred": since})
     with whole_answer("events of workers"):
