@@ -24,7 +24,9 @@ class World:
     flows: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.http = httpx.Client(base_url=self.api_url, timeout=60)
+        self.http = httpx.Client(
+            base_url=self.api_url, timeout=300
+        )  # a SQLite may lock for a minute
 
     def close(self) -> None:
         """Closes the connections."""
