@@ -7,6 +7,7 @@ a person who retries the same run within the same tenth of a second.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,12 +17,14 @@ from urllib.parse import quote
 from prefect_crash_monitor.act import Act, ActKind, Result, acts_of
 from prefect_crash_monitor.action_rules import Actions, Mode, Target
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.errors import ApiTrouble, NotThere
+from prefect_crash_monitor.errors import ApiTrouble, MonitorError, NotThere
 from prefect_crash_monitor.events import ACTION, action_event, event_id
 from prefect_crash_monitor.fates import CRASHED
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.publish import send
 from prefect_crash_monitor.reading import rows, whole_answer
+
+_log = logging.getLogger(__name__)
 
 MARK = "Retried by prefect-crash-monitor"
 """Begins the message of each state that we set; by it a run's history tells of our retries."""
@@ -87,7 +90,11 @@ class Actor:
         except NotThere:
             result, remark = left("the run, or its deployment or pool, is not there any more")
         done = replace(act, result=result, remark=remark)
-        await send(self.api, [action_event(done, monitor=self.monitor, now=self.now)])
+        try:
+            await send(self.api, [action_event(done, monitor=self.monitor, now=self.now)])
+        except MonitorError as error:  # pending: the next cycle finds it done, and says so
+            _log.warning("The event of action %s was not sent: %s", act.id, error)
+            return act
         return done
 
     async def _do(self, act: Act) -> Settled:

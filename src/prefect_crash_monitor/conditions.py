@@ -117,6 +117,16 @@ def _consecutive(rule: Rule, key: Key, _crashes: Sequence[Crash], case: Case) ->
     return Burning(first=times[-rule.crashes], crossed=times[-1], until=times[-1] + rule.within)
 
 
+def _streak_unknown(rule: Rule, key: Key, _crashes: Sequence[Crash], case: Case) -> bool:
+    """Whether the streak is long enough, and nobody could say whether a run completed since."""
+    streak = case.beyond.memory.streaks.get(Streaked(key.rule, key.group))
+    return (
+        streak is not None
+        and len(streak.hits) >= rule.crashes
+        and streak.runs not in case.beyond.completed
+    )
+
+
 def _new_cause(rule: Rule, key: Key, crashes: Sequence[Crash], case: Case) -> Burning | None:
     """A kind that was first seen within `within`, by a monitor that knows the others."""
     memory = case.beyond.memory
@@ -196,7 +206,9 @@ def _outages(rule: Rule, crashes: Sequence[Crash], case: Case) -> Mapping[str, l
 
 CONDITIONS: Mapping[RuleKind, Condition] = {
     RuleKind.COUNT: Condition(burning=_count, groups=_groups, each_kind_alone=True),
-    RuleKind.CONSECUTIVE: Condition(burning=_consecutive, groups=_streaks, by_its_latest=True),
+    RuleKind.CONSECUTIVE: Condition(
+        burning=_consecutive, groups=_streaks, by_its_latest=True, undecided=_streak_unknown
+    ),
     RuleKind.NEW_CAUSE: Condition(burning=_new_cause, groups=_groups, each_kind_alone=True),
     RuleKind.OUTAGE: Condition(
         burning=_outage,

@@ -7,9 +7,9 @@ after that, the next one sends, under the same ids. So nothing is counted or tol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor import acts, metric
@@ -19,38 +19,35 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.confirmation import told_now
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
-from prefect_crash_monitor.delivery import entered
-from prefect_crash_monitor.diagnose import Explained
+from prefect_crash_monitor.decision_log import log_decisions
 from prefect_crash_monitor.events import OutgoingEvent, incident_json
 from prefect_crash_monitor.ghosts.found import newly_sure
 from prefect_crash_monitor.judge import Judgement
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.model import IntervalRecord, Kind
+from prefect_crash_monitor.notices import remarks
 from prefect_crash_monitor.observe import observe
+from prefect_crash_monitor.outbox import to_be_told, unsent
 from prefect_crash_monitor.own_runs import Place, free_stranded
+from prefect_crash_monitor.parts import Parts
+from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.publish import (
     prune_artifacts,
     publish_artifacts,
     send,
     send_undelivered,
 )
-from prefect_crash_monitor.reading import moment
-from prefect_crash_monitor.registering import register_if_changed
+from prefect_crash_monitor.registering import Registered, register_if_changed
 from prefect_crash_monitor.render.report import Report, headline, render_report
 from prefect_crash_monitor.render.table import crash_rows
 from prefect_crash_monitor.routing import shares
 from prefect_crash_monitor.seeing import see
 from prefect_crash_monitor.seen import Seen
 from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.silences import Silence, silenced
 from prefect_crash_monitor.store import LedgerStore
 from prefect_crash_monitor.telling import events_to_tell
 from prefect_crash_monitor.watching import watch
-from prefect_crash_monitor.windows import Due, due
-
-RESENT_FOR = timedelta(hours=1)
-"""How long an event is sent again that Prefect does not keep: a server that restarts again and
-again loses more than once."""
+from prefect_crash_monitor.windows import due
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +84,20 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     """Counts every interval that is due, once, and tells what there is to tell.
 
     Raises:
-        ApiTrouble: nothing is lost, the next cycle does this one's work.
+        ApiTrouble: the ledger or the crashes cannot be read, or the ledger not be written; nothing
+            is lost, the next cycle does this one's work. What else fails becomes a notice.
         UnsuitableBlock: a receiver cannot be used; counted and remembered all the same.
     """
-    policy, store = settings.policy, LedgerStore(api, settings.name)
+    policy, store, parts = settings.policy, LedgerStore(api, settings.name), Parts()
     ledger = _with_own_deployment(await store.read(now), place.deployment_id)
     plan = due(ledger.watermark, now, policy)
-    again = await send_undelivered(api, ledger.outbox)
+    again = await parts.take(
+        "Events of earlier cycles could not be sent again, the next cycle tries",
+        send_undelivered(api, ledger.outbox),
+        None,
+    )
     if not plan.windows:
-        return await _already_counted(api, ledger, settings, now)
-    await free_stranded(api, place, ledger.own_deployments, policy, now)
-    ledger = replace(ledger, deliveries=await watch(api, ledger.deliveries, now))
+        return await _already_counted(api, ledger, settings, parts, now)
     actor = Actor(
         api=api,
         monitor=settings.name,
@@ -105,22 +105,19 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         own_deployments=ledger.own_deployments,
         now=now,
     )
-    ledger = replace(ledger, acts=await actor.settle(ledger.acts))
+    ledger = await _caught_up(api, ledger, actor, policy, place, parts)
 
-    seen = await see(api, ledger, plan, policy, settings.name, now)
-    records, corrected = count_due(seen)
-    judgement = judge_due(seen)
-    registered = await register_if_changed(api, settings.lasting, settings.name, ledger.registered)
-    notices = (*settings.notices, *registered.notices, *_remarks(seen), *corrected)
-    planned = acts.plan_acts(acts.knowledge(seen, judgement.open))
-    result = Result(
-        record=records[-1], records=records, judgement=judgement, plan=planned, notices=notices
+    seen = await see(api, ledger, plan, settings, parts, now)
+    registered = await parts.take(
+        "Automations were not registered, so new incidents may notify nobody",
+        register_if_changed(api, settings.lasting, settings.name, ledger.registered),
+        Registered(digest=""),
     )
-    after = remembered(seen, result.records, result.judgement, registered.digest)
-    after = _with_own_deployment(after, registered.triage_deployment)
+    still_unsent, given_up = unsent(ledger.outbox, again, now)
+    result = _decided(seen, (*settings.notices, *registered.notices, *given_up), parts)
     events = events_to_tell(
-        records,
-        judgement.transitions,
+        result.records,
+        result.judgement.transitions,
         shares(settings.lasting),
         ghosts=[one.ghost for one in newly_sure(seen.ghosts, ledger.ghosts)],
         digest_above=policy.digest_above,
@@ -128,20 +125,88 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         ui_url=place.ui_url,
         now=now,
     )
-    after = replace(after, acts=remember(ledger.acts, planned.acts))
-    await _publish(api, seen, result, after, settings.name, place)
+    told = told_now([e.body() for e in events], settings.lasting, monitor=settings.name, now=now)
+    after = to_be_told(_after(seen, result, registered), events, told, still_unsent, now)
+    await _show(api, seen, result, after, settings.name, place, parts)
     # What is decided is remembered before it is told: a cycle killed in between is not decided
     # again, perhaps otherwise, and the next one sends what is missing.
-    await store.write(_to_be_told(after, events, again, settings, now))
-    await send(api, events)
-    result = replace(result, acts=await actor.settle(planned.acts))
+    await store.write(after)
     metric.add_crashes(seen.new)
+    return await _tell(api, result, events, actor, registered, parts)
+
+
+def _decided(seen: Seen, notices: Sequence[str], parts: Parts) -> Result:
+    """What there is to record, to notify and to do, from what was seen."""
+    records, corrected = count_due(seen)
+    judgement = judge_due(seen)
+    planned = acts.plan_acts(acts.knowledge(seen, judgement.open))
+    log_decisions(records, judgement.transitions, planned)
+    return Result(
+        record=records[-1],
+        records=records,
+        judgement=judgement,
+        plan=planned,
+        notices=(*notices, *remarks(seen), *corrected, *parts.reasons),
+    )
+
+
+def _after(seen: Seen, result: Result, registered: Registered) -> Ledger:
+    """The ledger as it is after the decisions, without what is to be sent."""
+    after = remembered(seen, result.records, result.judgement, registered.digest)
+    after = replace(after, acts=remember(seen.ledger.acts, result.plan.acts))
+    return _with_own_deployment(after, registered.triage_deployment)
+
+
+async def _caught_up(
+    api: Api, ledger: Ledger, actor: Actor, policy: Policy, place: Place, parts: Parts
+) -> Ledger:
+    """The ledger after what earlier cycles left open: stranded runs, notifications, actions."""
+    await parts.take(
+        "Stranded runs of the monitor were not looked for",
+        free_stranded(api, place, ledger.own_deployments, policy, actor.now),
+        0,
+    )
+    deliveries = await parts.take(
+        "Whether notifications arrived was not looked up",
+        watch(api, ledger.deliveries, actor.now),
+        ledger.deliveries,
+    )
+    settled = await parts.take(
+        "Actions of earlier cycles were not completed, the next cycle tries",
+        actor.settle(ledger.acts),
+        ledger.acts,
+    )
+    return replace(ledger, deliveries=deliveries, acts=settled)
+
+
+async def _tell(
+    api: Api,
+    result: Result,
+    events: Sequence[OutgoingEvent],
+    actor: Actor,
+    registered: Registered,
+    parts: Parts,
+) -> Result:
+    """What comes after the decisions are remembered; the next cycle does what fails here.
+
+    Raises:
+        UnsuitableBlock: a receiver cannot be used.
+    """
+    await parts.take("Events were not sent, the next cycle sends them", send(api, events), None)
+    done = await parts.take(
+        "Actions were not completed, the next cycle tries",
+        actor.settle(result.plan.acts),
+        result.plan.acts,
+    )
     if registered.error is not None:
         raise registered.error
-    return result
+    later = (reason for reason in parts.reasons if reason not in result.notices)
+    return replace(result, acts=done, notices=(*result.notices, *later))
 
 
-async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: datetime) -> Result:
+async def _already_counted(
+    api: Api, ledger: Ledger, settings: Settings, parts: Parts, now: datetime
+) -> Result:
     """The latest interval once more: this cycle came too early or twice."""
     last = ledger.counted[-1].window
     observation = await observe(api, last, now=now, settle=settings.policy.settle)
@@ -150,44 +215,41 @@ async def _already_counted(api: Api, ledger: Ledger, settings: Settings, now: da
     return Result(
         record=record,
         judgement=Judgement(incidents=ledger.incidents),
-        notices=(*settings.notices, notice),
+        notices=(*settings.notices, notice, *parts.reasons),
     )
 
 
-def _to_be_told(
-    ledger: Ledger,
-    events: Sequence[OutgoingEvent],
-    again: Sequence[Mapping[str, Any]],
-    settings: Settings,
-    now: datetime,
-) -> Ledger:
-    """The ledger with its outbox, and with the notifications that the next cycles look for.
-
-    What was sent `again` by this cycle is looked for once more, for an hour.
-    """
-    new = tuple(event.body() for event in events)
-    late = (event for event in again if now - moment(event["occurred"]) < RESENT_FOR)
-    told = told_now(new, settings.lasting, monitor=settings.name, now=now)
-    still_open = {f"{i.id}.{i.episode}" for i in ledger.incidents if i.is_open}
-    deliveries = entered(ledger.deliveries, told, open_incidents=still_open, now=now)
-    return replace(ledger, outbox=(*late, *new), deliveries=deliveries)
-
-
-async def _publish(
-    api: Api, seen: Seen, result: Result, after: Ledger, monitor: str, place: Place
+async def _show(
+    api: Api,
+    seen: Seen,
+    result: Result,
+    after: Ledger,
+    monitor: str,
+    place: Place,
+    parts: Parts,
 ) -> None:
+    """Publishes the report and the table of crashes; removes old ones."""
     report = _report(seen, result, after, monitor, place)
-    await publish_artifacts(
-        api,
-        monitor,
-        report=render_report(report),
-        headline=headline(report),
-        rows=crash_rows(
-            report.crashes, report.outcomes, report.diagnoses, limit=seen.policy.rows_shown
-        ),
-        flow_run_id=place.flow_run_id,
+    rows = crash_rows(
+        report.crashes, report.outcomes, report.diagnoses, limit=seen.policy.rows_shown
     )
-    await prune_artifacts(api, monitor, keep=seen.policy.reports_kept)
+    await parts.take(
+        "The report was not published",
+        publish_artifacts(
+            api,
+            monitor,
+            report=render_report(report),
+            headline=headline(report),
+            rows=rows,
+            flow_run_id=place.flow_run_id,
+        ),
+        None,
+    )
+    await parts.take(
+        "Old reports were not removed",
+        prune_artifacts(api, monitor, keep=seen.policy.reports_kept),
+        None,
+    )
 
 
 def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Place) -> Report:
@@ -212,48 +274,6 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         ghosts=seen.ghosts,
         ui_url=place.ui_url,
     )
-
-
-def _remarks(seen: Seen) -> tuple[str, ...]:
-    """What a reader must know of this cycle's view: what was left out, sampled, silenced."""
-    return (
-        *_left_out(seen.plan),
-        *_sampled(seen.explained),
-        *seen.not_judged,
-        *(slots.in_words for slots in seen.unclaimed),
-        *(_silence_in_words(silence, seen) for silence in seen.in_force(seen.end)),
-    )
-
-
-def _silence_in_words(silence: Silence, seen: Seen) -> str:
-    matched = silenced(seen.new, seen.explained.diagnoses, [silence])
-    what = ", ".join(f"{field} {pattern}" for field, pattern in silence.matcher.items())
-    author = f" ({silence.author})" if silence.author else ""
-    return (
-        f"Silenced until {silence.until.isoformat()}: {what}; {silence.reason}{author}. "
-        f"{len(matched)} of the crashes counted now; they are counted, but open no incident."
-    )
-
-
-def _sampled(explained: Explained) -> tuple[str, ...]:
-    if explained.looked_at >= explained.unclear:
-        return ()
-    notice = (
-        f"Of {explained.unclear} crashes whose message tells no cause {explained.looked_at} were "
-        "looked at; the others are given the cause of those like them, where that is one."
-    )
-    return (notice,)
-
-
-def _left_out(plan: Due) -> tuple[str, ...]:
-    if plan.left_out is None:
-        return ()
-    start, end = plan.left_out.start.isoformat(), plan.left_out.end.isoformat()
-    notice = (
-        f"Not counted, because the monitor was away for longer than catch_up: {start} to {end}. "
-        f"`crash-monitor count --since {start} --until {end}` tells what can still be seen of it."
-    )
-    return (notice,)
 
 
 def _with_own_deployment(ledger: Ledger, deployment: str | None) -> Ledger:

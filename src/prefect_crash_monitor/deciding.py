@@ -72,4 +72,7 @@ def remembered(
     )
     ledger = enter(ledger, records, horizon=seen.late_horizon, now=seen.now)
     judged_again = seen.end - seen.policy.lookback
-    return remember(ledger, seen.explained.diagnoses, seen.crashes, judged_again)
+    # What could not be read is looked at again, as long as no incident rests on it.
+    open_from, unread = seen.end - seen.policy.grace, seen.explained.unread
+    known = [c for c in seen.crashes if c.at < open_from or c.state_id not in unread]
+    return remember(ledger, seen.explained.diagnoses, known, judged_again)

@@ -44,6 +44,8 @@ class Explained:
     """By state id."""
     unclear: int = 0
     looked_at: int = 0
+    unread: frozenset[str] = frozenset()
+    """Unclear crashes of a cycle that could read nothing: the next one looks at them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

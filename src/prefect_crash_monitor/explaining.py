@@ -16,6 +16,7 @@ from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.diagnose import (
     UNKNOWN,
     Explained,
+    FirstLook,
     Read,
     exemplars,
     first_look,
@@ -58,11 +59,29 @@ async def explain_crashes(
     logs arrive late; a crash from before `settled_before` has been judged and keeps its
     fingerprint.
     """
-    before = {c.state_id: known[m] for c in crashes if (m := c.mark) in known}
-    open_ = [c for c in crashes if _is_worth_a_look(c, before, settled_before)]
-    look = first_look(open_)
+    look = first_look(_open(crashes, known, settled_before))
     chosen = exemplars(look, LOOKED_AT)
     read = await _read(api, chosen) if chosen else {}
+    return _explained(crashes, known, look, read, settled_before=settled_before)
+
+
+def explain_unread(
+    crashes: Sequence[Crash], known: Mapping[str, Diagnosis], *, settled_before: datetime
+) -> Explained:
+    """As `explain_crashes`, by messages and earlier cycles alone, where nothing can be read."""
+    look = first_look(_open(crashes, known, settled_before))
+    return _explained(crashes, known, look, {}, settled_before=settled_before)
+
+
+def _explained(
+    crashes: Sequence[Crash],
+    known: Mapping[str, Diagnosis],
+    look: FirstLook,
+    read: Mapping[str, Read],
+    *,
+    settled_before: datetime,
+) -> Explained:
+    before = {c.state_id: known[m] for c in crashes if (m := c.mark) in known}
     new = second_look(look, read)
     kept = {c.state_id: before[c.state_id] for c in crashes if c.state_id not in new}
     settled = {c.state_id for c in crashes if c.at < settled_before}
@@ -72,7 +91,20 @@ async def explain_crashes(
         else diagnosis
         for id_, diagnosis in new.items()
     }
-    return Explained(diagnoses={**kept, **new}, unclear=len(look.unclear), looked_at=len(chosen))
+    return Explained(
+        diagnoses={**kept, **new},
+        unclear=len(look.unclear),
+        looked_at=len(read),
+        unread=frozenset() if read else frozenset(c.state_id for c in look.unclear),
+    )
+
+
+def _open(
+    crashes: Sequence[Crash], known: Mapping[str, Diagnosis], settled_before: datetime
+) -> list[Crash]:
+    """The crashes that are not explained yet, or whose logs may have arrived since."""
+    before = {c.state_id: known[m] for c in crashes if (m := c.mark) in known}
+    return [c for c in crashes if _is_worth_a_look(c, before, settled_before)]
 
 
 def _is_worth_a_look(

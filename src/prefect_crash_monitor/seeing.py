@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.beside import Beside
 from prefect_crash_monitor.completions import latest_completions
 from prefect_crash_monitor.count import is_own
+from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.endings import runs_ended, shares_of
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
-from prefect_crash_monitor.explaining import explain_crashes
+from prefect_crash_monitor.explaining import explain_crashes, explain_unread
 from prefect_crash_monitor.failures import read_failures
-from prefect_crash_monitor.ghosts.found import found, heard_since
+from prefect_crash_monitor.ghosts.found import Found, found, heard_since
 from prefect_crash_monitor.ghosts.heard import last_heard
 from prefect_crash_monitor.ghosts.sweep import sweep
 from prefect_crash_monitor.ledger import Ledger
 from prefect_crash_monitor.memory import questions
-from prefect_crash_monitor.model import Window
+from prefect_crash_monitor.model import Crash, Window
 from prefect_crash_monitor.observe import observe
+from prefect_crash_monitor.parts import Parts
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.recoveries import date_recoveries
 from prefect_crash_monitor.seen import Seen, judged_through, span_to_read
+from prefect_crash_monitor.settings import Settings
 from prefect_crash_monitor.shares import asked as asked_for_shares
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import planned
@@ -34,23 +40,113 @@ that a server with thousands of them is known after some cycles."""
 
 
 async def see(
-    api: Api, ledger: Ledger, plan: Due, policy: Policy, monitor: str, now: datetime
+    api: Api, ledger: Ledger, plan: Due, settings: Settings, parts: Parts, now: datetime
 ) -> Seen:
     """Reads the due intervals, with the history that rules and late events need, and what is alive.
 
+    Only the crashes are required. What else cannot be read is unknown, and `parts` says why.
+
     Raises:
-        ApiTrouble: nothing is lost, the next cycle does this one's work.
+        ApiTrouble: the crashes cannot be read; nothing is lost, the next cycle does this one's
+            work.
     """
-    first = plan.windows[0].start
+    policy, whole = settings.policy, Window(plan.windows[0].start, plan.windows[-1].end)
     observation = await observe(
         api, span_to_read(ledger, plan, policy), now=now, settle=policy.settle
     )
-    observation = await date_recoveries(api, observation, policy.grace)
     crashes = [c for c in observation.crashes if not is_own(c, ledger.own_deployments)]
+    explained = await _explained(api, ledger, crashes, policy, parts)
+    ghosts, remarks = await parts.take(
+        "Ghost runs were not looked for, those known are unchanged",
+        _ghosts(api, ledger, plan, policy, now),
+        (ledger.ghosts, ()),
+    )
+    stored = await parts.take(
+        "Silences were not read, only those of the policy are in force",
+        SilenceStore(api, settings.name).read(plan.windows[0].end),
+        (),
+    )
+    seen = Seen(
+        now=now,
+        policy=policy,
+        ledger=ledger,
+        plan=plan,
+        # Without it a run that got going again within its grace may pass for one that did not.
+        observation=await parts.take(
+            "When crashed runs recovered was not read",
+            date_recoveries(api, observation, policy.grace),
+            observation,
+        ),
+        explained=explained,
+        silences=(*planned(policy), *stored),
+        beside=await parts.take(
+            "Failed runs were not read", read_failures(api, whole, ledger.own_deployments), Beside()
+        ),
+        ghosts=ghosts,
+        not_judged=remarks,
+    )
+    return await _with_slots(api, await _with_numbers(api, seen, parts), parts)
+
+
+async def _explained(
+    api: Api, ledger: Ledger, crashes: Sequence[Crash], policy: Policy, parts: Parts
+) -> Explained:
+    """Why the runs crashed, by their logs and events, or by their messages alone."""
     judged = (ledger.watermark or EPOCH) - policy.grace
-    explained = await explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged)
-    asked = questions(ledger.memory, crashes, policy.rules, explained.diagnoses, ledger.incidents)
-    throughs = judged_through(plan, policy)
+    explained = await parts.take(
+        "Logs and events of crashed runs were not read, causes come from messages alone",
+        explain_crashes(api, crashes, ledger.diagnoses, settled_before=judged),
+        None,
+    )
+    return explained or explain_unread(crashes, ledger.diagnoses, settled_before=judged)
+
+
+async def _with_numbers(api: Api, seen: Seen, parts: Parts) -> Seen:
+    """With what rules ask of the runs that did not crash; what is unknown is left out."""
+    ledger, rules, diagnoses = seen.ledger, seen.policy.rules, seen.explained.diagnoses
+    crashes, throughs = seen.crashes, judged_through(seen.plan, seen.policy)
+    asked = questions(ledger.memory, crashes, rules, diagnoses, ledger.incidents)
+    suspects = wanted(ledger.memory, crashes, rules, diagnoses, throughs)
+    completed = await parts.take(
+        "Completed runs were not read, so streaks of crashes are undecided",
+        latest_completions(api, asked),
+        {},
+    )
+    rates = await parts.take(
+        "Ended runs were not counted, so crash rates are undecided", runs_ended(api, suspects), {}
+    )
+    shares = await parts.take(
+        "Ended runs were not counted, so rules fire however small the share of crashes is",
+        shares_of(api, asked_for_shares(crashes, rules, throughs)),
+        {},
+    )
+    return replace(
+        seen,
+        completed=completed,
+        ended=rates | shares,
+        not_judged=(*not_looked_at(suspects), *seen.not_judged),
+    )
+
+
+async def _with_slots(api: Api, seen: Seen, parts: Parts) -> Seen:
+    """With the concurrency slots that crashed runs may have left taken."""
+    if not seen.crashes:
+        return seen
+    held = await parts.take(
+        "Slots of tag limits were not read, none is freed", held_slots(api, seen.policy), ()
+    )
+    unclaimed = await parts.take(
+        "Slots of deployments were not compared with their runs",
+        unclaimed_slots(api, seen.policy, seen.crashes),
+        (),
+    )
+    return replace(seen, held_slots=held, unclaimed=unclaimed)
+
+
+async def _ghosts(
+    api: Api, ledger: Ledger, plan: Due, policy: Policy, now: datetime
+) -> tuple[tuple[Found, ...], tuple[str, ...]]:
+    """The ghosts known after looking for them, and what a reader must know of the look."""
     swept = await sweep(
         api,
         now,
@@ -60,29 +156,11 @@ async def see(
         turn=(plan.windows[-1].end - EPOCH) // policy.interval,
     )
     since = heard_since(swept.ghosts, ledger.ghosts, now)
-    suspects = wanted(ledger.memory, crashes, policy.rules, explained.diagnoses, throughs)
-    return Seen(
+    after = found(
+        swept.ghosts,
+        ledger.ghosts,
+        heard=await last_heard(api, since, now - HEARTBEAT) if since else None,
+        through=judged_through(plan, policy)[-1],
         now=now,
-        policy=policy,
-        ledger=ledger,
-        plan=plan,
-        observation=observation,
-        explained=explained,
-        silences=(*planned(policy), *await SilenceStore(api, monitor).read(plan.windows[0].end)),
-        beside=await read_failures(
-            api, Window(first, plan.windows[-1].end), ledger.own_deployments
-        ),
-        completed=await latest_completions(api, asked),
-        held_slots=await held_slots(api, policy) if crashes else (),
-        unclaimed=await unclaimed_slots(api, policy, crashes),
-        ended=await runs_ended(api, suspects)
-        | await shares_of(api, asked_for_shares(crashes, policy.rules, throughs)),
-        ghosts=found(
-            swept.ghosts,
-            ledger.ghosts,
-            heard=await last_heard(api, since, now - HEARTBEAT) if since else None,
-            through=throughs[-1],
-            now=now,
-        ),
-        not_judged=(*not_looked_at(suspects), *swept.remarks),
     )
+    return after, swept.remarks

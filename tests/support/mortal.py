@@ -7,8 +7,8 @@ from typing import Any
 from prefect_crash_monitor.api import Api
 
 
-class Killed(Exception):
-    """The process died."""
+class Killed(BaseException):
+    """The process died: nothing that handles errors gets to see it."""
 
 
 class MortalApi(Api):
