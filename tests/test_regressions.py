@@ -7,14 +7,20 @@ or by others, windows beyond the retention taken for quiet times.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.simulator import Shop, Simulator, crash
+from tests.support.world import CRASHED, RUNNING, unique
+from tests.test_cycle import SECOND, TEN, begin, cycle, own_crashes, settings
 
+from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.errors import Failing
+from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.policy import Policy, Rule
 from prefect_crash_monitor.reading import Doubt, crash_of_state, doubt_of, rows
+from prefect_crash_monitor.render.notification import notification
+from prefect_crash_monitor.windows import aligned
 
 AT = "2026-11-24T12:00:00+00:00"
 RUN = {"prefect.resource.id": "prefect.flow-run.00000000-0000-4000-8000-000000000001"}
@@ -66,3 +72,37 @@ def test_what_is_told_late_is_not_reminded_of_in_the_same_breath():
     told = [(at / hour, kind) for at, kind, *_ in monitor.play(range(8 * hour, 14 * hour, hour))]
 
     assert told == [(8, "opened"), (12, "reminded")]
+
+
+@pytest.mark.server
+async def test_a_crash_explained_cycles_before_it_is_told_is_told_with_cause_and_remedy(
+    world, wait_until
+):
+    """With a grace above the interval, as by default, notifications had neither cause nor fix."""
+    flow, start = unique("told-later"), datetime.now(UTC)
+    segmentation_fault = CRASHED | {"message": "Process exited with status code: -11"}
+    for _ in range(3):
+        world.run(RUNNING, segmentation_fault, flow=flow, tags=[f"{flow}:acme"])
+    wait_until(lambda: own_crashes(world, flow, start) == 3, what="crash events")
+    setting = settings(flow, grace=25 * SECOND)
+    end = aligned(datetime.now(UTC), TEN) + TEN
+    async with open_api() as api:
+        await begin(api, setting, start)
+        told = [
+            transition
+            for cycles in range(5)
+            for transition in (
+                await cycle(api, setting, end + cycles * TEN + 6 * SECOND)
+            ).judgement.transitions
+        ]
+        opened = told[0].incident
+        listed = incident_json(opened)
+
+    text = notification(told[0], ui_url="", monitor=flow)["text"]
+    assert opened.opened_at > end + TEN
+    assert "\nCause: Native code crashed (native-crash-segfault)" in text
+    assert "\nTo do: " in text
+    assert f"prefect flow-run logs {opened.sample_run_id}" in text
+    for field in ("title", "evidence", "remedy", "command"):
+        assert listed[field], field
+    assert opened.sample_run_id in opened.command

@@ -27,6 +27,9 @@ from prefect_crash_monitor.model import Crash, Diagnosis
 
 UNKNOWN = "unknown"
 
+RUN = "{run}"
+"""Stands for the id of the run in a command that is kept for all crashes of a kind."""
+
 Logs = Sequence[Mapping[str, Any]]
 
 Item = TypeVar("Item")
@@ -144,11 +147,33 @@ def _by_likeness(crash: Crash, look: FirstLook, causes: set[str]) -> Diagnosis:
     if len(causes) != 1:
         return replace(own, looked_at=False)
     (cause,) = causes
-    return Diagnosis(
-        cause=cause,
-        confidence="low",
-        fingerprint=fingerprint(cause, crash.message),
-        looked_at=False,
+    return told_again(
+        Diagnosis(
+            cause=cause,
+            confidence="low",
+            fingerprint=fingerprint(cause, crash.message),
+            looked_at=False,
+        ),
+        crash,
+    )
+
+
+def told_again(diagnosis: Diagnosis, crash: Crash) -> Diagnosis:
+    """A diagnosis made of another crash of its kind, or kept by an earlier cycle, for this crash.
+
+    A notification that a later cycle sends says as much as one sent at once: the command names
+    this run, and what was not kept comes from the table of causes.
+    """
+    cause = CAUSES.get(diagnosis.cause)
+    if cause is None:
+        return diagnosis
+    remedies = (text for text in cause.remediation if "{" not in text)
+    own = commands(cause.commands, evidence_of_crash(crash).names)
+    return replace(
+        diagnosis,
+        title=diagnosis.title or cause.title,
+        remedy=diagnosis.remedy or next(remedies, ""),
+        command=diagnosis.command.replace(RUN, crash.flow_run_id) or (own[0] if own else ""),
     )
 
 

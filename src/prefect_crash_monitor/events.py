@@ -244,6 +244,10 @@ def incident_json(incident: Incident) -> dict[str, Any]:
         "reminders": incident.reminders,
         "sample": incident.sample,
         "sample_run_id": incident.sample_run_id,
+        "title": incident.title,
+        "evidence": incident.evidence,
+        "remedy": incident.remedy,
+        "command": incident.command,
     }
 
 

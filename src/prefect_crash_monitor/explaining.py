@@ -21,6 +21,7 @@ from prefect_crash_monitor.diagnose import (
     exemplars,
     first_look,
     second_look,
+    told_again,
 )
 from prefect_crash_monitor.flow_runs import side_by_side
 from prefect_crash_monitor.model import Crash, Diagnosis
@@ -83,7 +84,7 @@ def _explained(
 ) -> Explained:
     before = {c.state_id: known[m] for c in crashes if (m := c.mark) in known}
     new = second_look(look, read)
-    kept = {c.state_id: before[c.state_id] for c in crashes if c.state_id not in new}
+    kept = {c.state_id: told_again(before[c.state_id], c) for c in crashes if c.state_id not in new}
     settled = {c.state_id for c in crashes if c.at < settled_before}
     new = {
         id_: replace(diagnosis, fingerprint=before[id_].fingerprint)

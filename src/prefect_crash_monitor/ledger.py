@@ -16,6 +16,7 @@ from typing import Any
 from prefect_crash_monitor import memory
 from prefect_crash_monitor.act import Act, acts_json, acts_of
 from prefect_crash_monitor.delivery import Delivery, deliveries_json, deliveries_of
+from prefect_crash_monitor.diagnose import RUN
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.ghosts import found
 from prefect_crash_monitor.ghosts.found import Found
@@ -32,6 +33,14 @@ CLOSED_KEPT = 200
 CLOSED_KEPT_FOR = timedelta(days=30)
 """Closed incidents are kept for their episode number; a forgotten one starts again at 1, which
 is harmless: event ids also hold the time of the opening."""
+
+
+TOLD = ("title", "evidence", "remedy", "command")
+"""Fields of a diagnosis that people read; kept once for each kind of crash."""
+
+TOLD_KINDS, TOLD_LENGTH = 200, 500
+"""Kinds of which they are kept, and characters of each: 400 kB at most. Of more kinds than that,
+as in a storm of 10,000 different messages, the smaller ones are told by the table of causes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,7 @@ class Ledger:
     """Oldest first, at most `SERIES_KEPT`."""
     incidents: tuple[Incident, ...] = ()
     diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
-    """Why recent crashes happened, by mark, without evidence: each is explained once."""
+    """Why recent crashes happened, by mark: each is explained once, and told cycles later."""
     outbox: tuple[Mapping[str, Any], ...] = ()
     """Events sent by the last cycle, whole, until they are seen in Prefect."""
     memory: Memory = field(default_factory=Memory)
@@ -116,11 +125,15 @@ def remember(
 ) -> Ledger:
     """The ledger with the diagnoses of the crashes that a later cycle judges again."""
     kept = {
-        mark(crash.state_id): diagnoses[crash.state_id]
+        mark(crash.state_id): _for_any_run(diagnoses[crash.state_id], crash)
         for crash in crashes
         if crash.at >= since and crash.state_id in diagnoses
     }
     return replace(ledger, diagnoses=kept)
+
+
+def _for_any_run(diagnosis: Diagnosis, crash: Crash) -> Diagnosis:
+    return replace(diagnosis, command=diagnosis.command.replace(crash.flow_run_id, RUN))
 
 
 def late(counted: Counted, record: IntervalRecord) -> frozenset[str]:
@@ -201,25 +214,42 @@ def incident_of(state: Mapping[str, Any]) -> Incident:
 
 
 def _diagnoses_json(diagnoses: Mapping[str, Diagnosis]) -> list[dict[str, str]]:
-    """One item a kind, with the marks of its crashes: 10,000 alike take 130 kB."""
-    kinds: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    """One item a kind, with the marks of its crashes: 10,000 alike take 130 kB.
+
+    What is told of a kind is that of one of its crashes, and only of the `TOLD_KINDS` largest.
+    """
+    kinds: dict[tuple[str, str, str], dict[str, Diagnosis]] = defaultdict(dict)
     for mark_, diagnosis in diagnoses.items():
-        kinds[(diagnosis.cause, diagnosis.confidence, diagnosis.fingerprint)].append(mark_)
+        kinds[(diagnosis.cause, diagnosis.confidence, diagnosis.fingerprint)][mark_] = diagnosis
+    largest = sorted(kinds.items(), key=lambda item: len(item[1]), reverse=True)
     return [
         {
             "cause": cause,
             "confidence": confidence,
             "fingerprint": fingerprint,
-            "marks": " ".join(sorted(marks)),
+            "marks": " ".join(sorted(alike)),
+            **(_told(alike.values()) if rank < TOLD_KINDS else {}),
         }
-        for (cause, confidence, fingerprint), marks in kinds.items()
+        for rank, ((cause, confidence, fingerprint), alike) in enumerate(largest)
     ]
+
+
+def _told(diagnoses: Iterable[Diagnosis]) -> dict[str, str]:
+    """What people are told of a kind: that of a crash with evidence before one without."""
+    best = max(diagnoses, key=lambda one: (bool(one.evidence), bool(one.title), bool(one.command)))
+    return {name: getattr(best, name)[:TOLD_LENGTH] for name in TOLD if getattr(best, name)}
 
 
 def _diagnoses_of(items: Iterable[Mapping[str, str]]) -> dict[str, Diagnosis]:
     return {
         mark_: Diagnosis(
-            cause=item["cause"], confidence=item["confidence"], fingerprint=item["fingerprint"]
+            cause=item["cause"],
+            confidence=item["confidence"],
+            fingerprint=item["fingerprint"],
+            title=item.get("title", ""),
+            evidence=item.get("evidence", ""),
+            remedy=item.get("remedy", ""),
+            command=item.get("command", ""),
         )
         for item in items
         for mark_ in item["marks"].split()

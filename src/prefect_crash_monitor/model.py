@@ -142,8 +142,8 @@ class Diagnosis:
     """Cause and normalised message; what makes two crashes the same problem."""
     title: str = ""
     evidence: str = ""
-    """The line that proves it. Like title, remedy and command it is redacted, and empty where an
-    earlier cycle explained the crash."""
+    """The line that proves it. Like title, remedy and command it is redacted; where an earlier
+    cycle explained the crash, it is that of one of its kind."""
     remedy: str = ""
     command: str = ""
     """The first thing to do, and the command to do it with."""

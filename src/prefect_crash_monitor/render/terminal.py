@@ -69,7 +69,7 @@ def registration_text(answer: Answer) -> str:
 
 
 def incidents_text(incidents: Sequence[Answer]) -> str:
-    """The open incidents, one line each."""
+    """The open incidents: a line each, then its cause, what to do, and the next command."""
     if not incidents:
         return "No open incidents."
     return "\n".join(
@@ -77,7 +77,18 @@ def incidents_text(incidents: Sequence[Answer]) -> str:
         f"{i['crashes']} {'ghost runs' if i['ghosts'] else 'crashes'} since "
         f"{i['first_crash_at']}, last {i['last_crash_at']}"
         + (f", notification {i['notified']}" if i.get("notified") in NOT_TOLD else "")
+        + _why(i)
         for i in incidents
+    )
+
+
+def _why(incident: Answer) -> str:
+    """What is known of the cause, an indented line each; nothing where nothing is."""
+    told = {"Cause": "title", "Evidence": "evidence", "To do": "remedy", "Next": "command"}
+    return "".join(
+        f"\n    {word}: {_plain(incident[field])}"
+        for word, field in told.items()
+        if incident.get(field)
     )
 
 
