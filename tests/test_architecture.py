@@ -23,7 +23,14 @@ EDGE = {
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
     *("acting", "slot_holders", "backfill"),
-    *("triage.gather", "triage.publish", "ghosts.heard", "ghosts.mark", "ghosts.sweep"),
+    *(
+        "triage.gather",
+        "triage.publish",
+        "ghosts.heard",
+        "ghosts.mark",
+        "ghosts.signs",
+        "ghosts.sweep",
+    ),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
 
