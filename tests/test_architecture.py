@@ -22,8 +22,9 @@ EDGE = {
     *("failures", "lost_events", "observe", "recoveries", "completions", "endings", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
-    *("acting", "slot_holders", "backfill", "parts", "decision_log"),
-    *("triage.gather", "triage.publish", "ghosts.heard", "ghosts.mark", "ghosts.sweep"),
+    *("acting", "slot_holders", "backfill", "parts", "decision_log", "deployed"),
+    *("triage.gather", "triage.publish"),
+    *("ghosts.heard", "ghosts.mark", "ghosts.signs", "ghosts.sweep"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
 
@@ -156,3 +157,18 @@ def test_every_test_says_what_it_shows():
 def test_modules_are_named_by_the_domain(word):
     """A drawer for everything is where a concept has no name."""
     assert [path for path in [*MODULES, *TESTS] if word in path.stem] == []
+
+
+def test_what_is_copied_into_projects_imports_one_stable_module():
+    """Files that `init` wrote stay when the package is upgraded: nothing else may break them."""
+    stable = {"flows": "prefect_crash_monitor.deployed", "blocks": "prefect_crash_monitor.blocks"}
+    for folder, only in stable.items():
+        for path in (ROOT / folder).glob("*.py"):
+            ours = {
+                f"{node.module}.{alias.name}".removesuffix(".CrashPolicy")
+                for node in ast.walk(tree_of(path))
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+                if (node.module or "").startswith("prefect_crash_monitor")
+            }
+            assert ours == {only}, path

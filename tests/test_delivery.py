@@ -254,12 +254,22 @@ SENT = {"action_type": "send-notification"}
         ("action.failed", {**SENT, "reason": None}, Did.FAILED, ""),
     ],
 )
-def test_what_an_automation_reports(event, payload, did, detail):
-    """The told event is the one that set the automation off, not the automation's own."""
+@pytest.mark.parametrize("namespace", ["prefect", "prefect-cloud"])
+def test_what_an_automation_reports(namespace, event, payload, did, detail):
+    """The told event is the one that set the automation off; Prefect Cloud has names of its own."""
     told_event, block = "135a334a-3675-5e2f-a452-d6959a3e512c", "mattermost-webhook/alerts"
-    act = act_of(report_of(f"prefect.automation.{event}", payload))
+    act = act_of(report_of(f"{namespace}.automation.{event}", payload))
 
     assert act == Act(event_id=told_event, did=did, detail=detail, block=block)
+
+
+def test_an_automation_that_prefect_cloud_disabled_notifies_nobody():
+    """Cloud switches off an automation whose actions fail, with an event of its own."""
+    act = act_of(report_of("prefect-cloud.automation.action.disabled", {"reason": "too many"}))
+
+    assert act is not None
+    assert act.did is Did.FAILED
+    assert act.detail == "Prefect Cloud disabled the automation: too many"
 
 
 def test_odd_events_stop_nothing():

@@ -127,6 +127,20 @@ async def test_flow_runs_count_report_and_tell(world, monitor, wait_until):
     assert all(event["related"] == [] for event in opened)  # the run itself is not involved
 
 
+async def test_decisions_and_failures_are_among_the_logs_of_the_run(world, monitor, wait_until):
+    """Whoever looks at the run in Prefect's UI sees what was counted, without any setting."""
+    await CrashPolicy(**QUICK, rules=[rule_for(monitor)]).save(monitor)
+    run = str((await run_of(policy=monitor)).state_details.flow_run_id)
+
+    body = {"logs": {"flow_run_id": {"any_": [run]}}, "limit": 200}
+
+    def lines() -> str:
+        return "\n".join(line["message"] for line in world.post("/logs/filter", body))
+
+    wait_until(lambda: "Counted " in lines(), what="the cycle's log lines")
+    wait_until(lambda: "incidents open" in lines(), what="the last line")
+
+
 async def test_it_works_with_no_block_saved(world):
     """The built-in default, said in the result; overrides for this run, said too."""
     try:
@@ -148,10 +162,11 @@ async def test_it_works_with_no_block_saved(world):
     [
         ({"overrides": {"gracee": 1}}, "gracee: Extra inputs are not permitted"),
         ({"overrides": {"interval": "PT7M"}}, "interval 0:07:00 does not divide a day"),
+        ({"overrides": {"rules": []}}, "`rules` cannot be overridden for one run"),
         ({"policy": "no-such-policy"}, "There is no block crash-policy/no-such-policy"),
         ({"policy": "No such policy"}, "is no name of a block"),
     ],
-    ids=["unknown field", "odd interval", "missing block", "impossible name"],
+    ids=["unknown field", "odd interval", "other rules", "missing block", "impossible name"],
 )
 async def test_bad_parameters_fail_clearly(api_url, parameters, words):
     """The run fails with the message, before anything is read or written."""

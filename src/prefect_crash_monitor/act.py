@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from shlex import quote
 from typing import Any
 
 from prefect_crash_monitor.action_rules import Mode, Target
@@ -69,7 +70,7 @@ class Act:
         if self.kind is not ActKind.PAUSED:
             return ""
         if self.target_type == Target.WORK_POOL:
-            return f"prefect work-pool resume '{self.target}'"
+            return f"prefect work-pool resume {quote(self.target)}"
         return f"prefect api POST /deployments/{self.target}/resume_deployment"
 
 

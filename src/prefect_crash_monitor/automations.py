@@ -22,9 +22,9 @@ from prefect_crash_monitor.events import (
 from prefect_crash_monitor.model import DEFAULT_MONITOR, OWN_TAG, Kind
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.routing import Share, share_of, shares
+from prefect_crash_monitor.vocabulary import ACTION_DISABLED, ACTION_FAILED
 
 PREFIX = "Crash monitor: "
-ACTION_FAILED = "prefect.automation.action.failed"
 RESOURCE = "prefect.resource.id"
 SHORTEST_PROACTIVE_SECONDS = 10.0
 """Prefect refuses less for a proactive trigger."""
@@ -86,7 +86,7 @@ def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -
             **_trigger("Reactive", cooldown, [RESOURCE]),
             # By exact names, its own not among them: it must never react to itself.
             "match": {"prefect.resource.name": watched},
-            "expect": [ACTION_FAILED],
+            "expect": [*ACTION_FAILED, *ACTION_DISABLED],
         },
         _notify(
             receivers.failure_receiver,

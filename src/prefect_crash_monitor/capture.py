@@ -47,6 +47,8 @@ RUN_FIELDS = (
 STATE_FIELDS = ("id", "type", "name", "timestamp", "message", "state_details")
 LOG_FIELDS = ("level", "message", "name", "timestamp", "task_run_id")
 
+WORKER_STARTED, WORKER_STOPPED = "prefect.worker.started", "prefect.worker.stopped"
+
 Json = Mapping[str, Any]
 
 
@@ -209,21 +211,35 @@ async def _events(
 
 
 async def _stops(api: Api, events: Sequence[Json], now: datetime) -> list[Json]:
-    """That the worker to which the run was submitted was stopped since, which the run's own events
-    do not tell; no request where none is known."""
+    """Starts and stops of the worker to which the run was submitted, which the run's own events do
+    not tell, and what it took after the last stop; no request where no worker is known.
+
+    Workers may share a name: only all of them together tell whether one is left.
+    """
     with whole_answer("events of a flow run"):
         taken = [event for event in events if event["event"] == "prefect.worker.submitted-flow-run"]
         if not taken:
             return []
         latest = max(taken, key=lambda event: moment(event["occurred"]))
+        worker = latest["resource"]["prefect.resource.id"]
+
+    async def read(names: Sequence[str], since: datetime, limit: int) -> list[Json]:
         filter_ = {
-            "event": {"name": ["prefect.worker.stopped"]},
-            "resource": {"id": [latest["resource"]["prefect.resource.id"]]},
-            "occurred": {"since": latest["occurred"], "until": now.isoformat()},
+            "event": {"name": list(names)},
+            "resource": {"id": [worker]},
+            "occurred": {"since": since.isoformat(), "until": now.isoformat()},
+            "order": "DESC",
         }
-    page = await api.post("/events/filter", {"filter": filter_, "limit": 1})
+        page = await api.post("/events/filter", {"filter": filter_, "limit": limit})
+        with whole_answer("events of a worker"):
+            return list(page["events"])
+
+    lives = await read([WORKER_STARTED, WORKER_STOPPED], now - EVENT_SPAN, EVENTS)
     with whole_answer("events of a worker"):
-        return list(page["events"])
+        stops = [moment(life["occurred"]) for life in lives if life["event"] == WORKER_STOPPED]
+        if not stops or max(stops) < moment(latest["occurred"]):
+            return lives
+    return lives + await read([latest["event"]], max(stops), 1)
 
 
 async def _pages(

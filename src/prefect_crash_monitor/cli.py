@@ -167,8 +167,11 @@ def ghosts(
     from prefect_crash_monitor.commands import find_ghosts
     from prefect_crash_monitor.render.terminal import ghosts_text
 
-    found = run_to_its_end(lambda: find_ghosts(mark=mark))
+    found, trouble = run_to_its_end(lambda: find_ghosts(mark=mark))
     show(found, as_json, ghosts_text)
+    if trouble:
+        with errors():
+            raise trouble
     if found:
         raise typer.Exit(FOUND)
 

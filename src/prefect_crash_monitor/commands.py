@@ -15,9 +15,10 @@ from prefect_crash_monitor.capture import capture_bundle
 from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.delivery import by_incident, notified
-from prefect_crash_monitor.errors import BadInput
+from prefect_crash_monitor.errors import ApiTrouble, BadInput, Refused, Unreachable
 from prefect_crash_monitor.events import incident_json
 from prefect_crash_monitor.explaining import explain_crashes
+from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.ghosts.heard import why_unheard
 from prefect_crash_monitor.ghosts.mark import mark_crashed
 from prefect_crash_monitor.ghosts.sweep import sweep
@@ -76,19 +77,32 @@ async def capture_runs(run_ids: Sequence[str]) -> list[Bundle]:
         return [await capture_bundle(api, run_id, datetime.now(UTC)) for run_id in run_ids]
 
 
-async def find_ghosts(*, mark: bool) -> list[dict[str, Any]]:
-    """All ghosts as of now, with `marked` and `not_marked` (why) where they were to be marked."""
-    now = datetime.now(UTC)
+async def find_ghosts(*, mark: bool) -> tuple[list[dict[str, Any]], ApiTrouble | None]:
+    """All ghosts as of now, with `marked` and `not_marked` (why) where they were to be marked.
+
+    And what kept some of them from being marked: what was done before must be told all the same.
+    """
     async with open_api() as api:
+        now = datetime.now(UTC)
         found = (await sweep(api, now)).ghosts
         if not mark:
-            return [ghost.to_json() for ghost in found]
+            return [ghost.to_json() for ghost in found], None
         unheard = await why_unheard(api, now) if found else ""
-        answer = []
+        answer: list[dict[str, Any]] = []
+        trouble: ApiTrouble | None = None
         for ghost in found:
-            left = await mark_crashed(api, ghost, unheard)
+            try:
+                # No further requests to a server that does not answer or refuses us.
+                gone = trouble if isinstance(trouble, Unreachable | Refused) else None
+                left = f"not tried: {gone}" if gone else await _mark(api, ghost, unheard)
+            except ApiTrouble as error:
+                left, trouble = str(error), error
             answer.append(ghost.to_json() | {"marked": not left, "not_marked": left})
-        return answer
+        return answer, trouble
+
+
+async def _mark(api: Api, ghost: Ghost, unheard: str) -> str:
+    return await mark_crashed(api, ghost, unheard, datetime.now(UTC))
 
 
 async def run_once(policy: str) -> dict[str, Any]:
@@ -123,6 +137,7 @@ async def register_now(
 async def open_incidents(policy: str) -> list[dict[str, Any]]:
     """The incidents that are open, the oldest first, and whether somebody was told of each."""
     async with open_api() as api:
+        await load_settings(api, policy)  # a mistyped name has no incidents, and looks healthy
         ledger = await LedgerStore(api, policy).read(datetime.now(UTC))
         told = by_incident(ledger.deliveries)
         listed = [incident_json(incident) for incident in ledger.incidents if incident.is_open]
@@ -134,6 +149,7 @@ async def add_silence(policy: str, silence: Silence, now: datetime) -> list[dict
     if silence.until <= now:
         raise BadInput(f"The silence would be over already: it ends {silence.until.isoformat()}.")
     async with open_api() as api:
+        await load_settings(api, policy)  # a silence of a mistyped name silences nothing
         await SilenceStore(api, policy).add(silence, now)
         return await _silences(api, policy, now)
 

@@ -26,6 +26,12 @@ from prefect_crash_monitor.events import (
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.redact import redact
 from prefect_crash_monitor.routing import receiver_of, share_of
+from prefect_crash_monitor.vocabulary import (
+    ACTION_DISABLED,
+    ACTION_EXECUTED,
+    ACTION_FAILED,
+    AUTOMATION_TRIGGERED,
+)
 
 DEADLINE = timedelta(minutes=10)
 """A notification takes seconds, 40 at once a quarter of a minute; two cycles look within this."""
@@ -71,9 +77,9 @@ class Did(StrEnum):
 
 
 REPORTS = {
-    "prefect.automation.triggered": Did.FIRED,
-    "prefect.automation.action.executed": Did.EXECUTED,
-    "prefect.automation.action.failed": Did.FAILED,
+    **dict.fromkeys(AUTOMATION_TRIGGERED, Did.FIRED),
+    **dict.fromkeys(ACTION_EXECUTED, Did.EXECUTED),
+    **dict.fromkeys((*ACTION_FAILED, *ACTION_DISABLED), Did.FAILED),
 }
 """`prefect.automation.action.triggered` tells nothing more: Prefect sends it together with the
 result, not before."""
@@ -174,6 +180,8 @@ def act_of(event: Mapping[str, Any]) -> Act | None:
         return None
     payload, did = event["payload"], REPORTS[event["event"]]
     reasons = [str(payload[key]) for key in ("reason", "notification_log") if payload.get(key)]
+    if event["event"] in ACTION_DISABLED:
+        reasons.insert(0, "Prefect Cloud disabled the automation")
     status_code = payload.get("status_code")
     if did is Did.EXECUTED and payload.get("action_type") == "do-nothing":
         did = Did.NOTHING

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.count import is_own
-from prefect_crash_monitor.errors import Failing
+from prefect_crash_monitor.errors import Failing, NotThere
 from prefect_crash_monitor.model import OWN_FLOWS, OWN_TAG, Crash
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import moment, whole_answer
@@ -53,7 +53,7 @@ async def own_deployments_of(api: Api, crashes: Iterable[Crash]) -> frozenset[st
 async def free_stranded(
     api: Api, place: Place, deployments: Collection[str], policy: Policy, now: datetime
 ) -> int:
-    """Sets runs of our deployments CRASHED that began long ago and never ended; how many.
+    """Sets runs of our deployments CRASHED that began long ago and never ended; how many it freed.
 
     One request, none where no own deployment is known. Never by force: a run that ended meanwhile
     stays so.
@@ -75,12 +75,15 @@ async def free_stranded(
             for run in stranded
             if run["id"] != place.flow_run_id and moment(run["state"]["timestamp"]) < began_before
         ]
+    freed = 0
     for id_ in ids:
         state = {
             "type": "CRASHED",
             "name": "Crashed",
             "message": "Stranded run of the crash monitor: its process is gone.",
         }
-        with suppress(Failing):  # deleted meanwhile; or for the next cycle
-            await api.post(f"/flow_runs/{id_}/set_state", {"state": state, "force": False})
-    return len(ids)
+        with suppress(Failing, NotThere):  # deleted meanwhile; or for the next cycle
+            answer = await api.post(f"/flow_runs/{id_}/set_state", {"state": state, "force": False})
+            with whole_answer("a stranded run"):
+                freed += answer["status"] == "ACCEPT"
+    return freed

@@ -24,7 +24,17 @@ def parse_policy(values: Mapping[str, Any]) -> Policy:
 
 
 def override(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
-    """The policy with some fields replaced, for one run; checked like the whole."""
+    """The policy with some fields replaced, for one run; checked like the whole.
+
+    Raises:
+        BadInput: a field that cannot be replaced so, or a value that the policy refuses.
+    """
+    if "rules" in overrides:
+        raise BadInput(
+            "`rules` cannot be overridden for one run: the open incidents of the others would be "
+            "resolved, with an all-clear. Save a second block (`CrashPolicy(...).save(NAME)`) and "
+            "run with `policy=NAME`: it has incidents of its own."
+        )
     return parse_policy(policy.model_dump() | dict(overrides)) if overrides else policy
 
 

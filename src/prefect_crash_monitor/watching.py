@@ -24,6 +24,7 @@ from prefect_crash_monitor.confirmation import (
 from prefect_crash_monitor.delivery import Delivery
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.reading import rows, whole_answer
+from prefect_crash_monitor.vocabulary import event_resources
 
 PAGE = 50
 AUTOMATIONS = 200
@@ -57,7 +58,7 @@ async def _acts(api: Api, told: Sequence[Delivery]) -> tuple[list[Act], bool]:
     filter_ = {
         "event": {"name": list(REPORTS)},
         "resource": {"labels": {"prefect.resource.name": [f"{PREFIX}incident *"]}},
-        "related": {"id": sorted({f"prefect.event.{delivery.event_id}" for delivery in told})},
+        "related": {"id": sorted({id_ for d in told for id_ in event_resources(d.event_id)})},
         "occurred": {"since": (min(d.told_at for d in told) - MARGIN).isoformat()},
         "order": "DESC",
     }

@@ -152,6 +152,19 @@ MARKED = (
         *RAN,
         events=[ZOMBIE | {"payload": {"action_type": "change-flow-run-state"}}],
     ),
+    crashed(
+        "zombie-marked",
+        "Run seems dead, says our automation",
+        "docs/v3/api-ref/events/automation-events.mdx: the names on Prefect Cloud",
+        *RAN,
+        events=[
+            ZOMBIE
+            | {
+                "event": "prefect-cloud.automation.action.executed",
+                "payload": {"action_type": "change-flow-run-state"},
+            }
+        ],
+    ),
     crashed("zombie-marked", "3 missing heartbeats, says our automation", "the user's words", *RAN),
     crashed(
         "unexpected-base-exception",

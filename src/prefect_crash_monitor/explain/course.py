@@ -107,7 +107,7 @@ def _alive_at(
     signs = [
         *(one.at for one in attempt if one.type not in DONE),
         *(log.at for log in logs if log.logger in LOGGERS_OF_THE_RUN),
-        *(event.at for event in events if _is_life(event.name)),
+        *(event.known_at for event in events if _is_life(event.name)),
     ]
     return max((sign for sign in signs if sign), default=None)
 

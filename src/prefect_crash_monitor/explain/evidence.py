@@ -57,6 +57,19 @@ class Event:
     """Of its resource."""
     payload: Mapping[str, str]
     """Those members of its payload that are text."""
+    received: datetime | None = None
+    """When the server received it, by the server's own clock; None where that is not known."""
+    about: str = ""
+    """Of a worker's event the id of the flow run that it is about; empty where that is not told."""
+
+    @property
+    def known_at(self) -> datetime | None:
+        """The later of when it is dated and when it was received: its sender lived then.
+
+        A sender's clock that is behind must not make it look dead; one that is ahead only makes
+        its death show later.
+        """
+        return max((at for at in (self.at, self.received) if at), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

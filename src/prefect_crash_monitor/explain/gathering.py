@@ -21,17 +21,21 @@ from prefect_crash_monitor.explain.foreign import (
     text,
     whole,
 )
-from prefect_crash_monitor.explain.naming import names_of, with_pod
+from prefect_crash_monitor.explain.naming import WORKER, names_of, with_pod
 from prefect_crash_monitor.model import Crash
 
 MOST_STATES = 500
 MOST_LOGS = 2_000
 MOST_EVENTS = 2_000
 
+MOST_RELATED = 100
+
 AFTERMATH = timedelta(minutes=2)
 """Logs come in batches, and a worker logs its hint some seconds after the crash."""
 
 FLOW_RUN = "prefect.flow-run."
+
+LIVES_OF_WORKERS = frozenset({"prefect.worker.started", "prefect.worker.stopped"})
 
 Timed = TypeVar("Timed", State, Log, Event)
 
@@ -179,11 +183,22 @@ def _event(raw: Json) -> Event:
     came_from = name(mapping(payload.get("intended")).get("from"))
     return Event(
         at=moment(raw.get("occurred")),
+        received=moment(raw.get("received")),
         name=name(raw.get("event")),
         resource_id=resource.get("prefect.resource.id", ""),
         labels=resource,
         payload=labels(payload) | ({"from": came_from} if came_from else {}),
+        about=_about(raw) if name(raw.get("event")).startswith(WORKER) else "",
     )
+
+
+def _about(raw: Json) -> str:
+    """The flow run that a worker's event is about."""
+    for related in objects(raw.get("related"), MOST_RELATED) or ():
+        about = labels(related)
+        if about.get("prefect.resource.role") == "flow-run":
+            return about.get("prefect.resource.id", "").removeprefix(FLOW_RUN)
+    return ""
 
 
 def _states_of(events: Iterable[Event] | None) -> tuple[State, ...]:
@@ -242,7 +257,14 @@ def _due_at(run: Json) -> datetime | None:
 def _within(items: tuple[Timed, ...] | None, attempt_at: datetime | None) -> Any:
     if items is None:
         return None
-    return tuple(item for item in items if in_attempt(item.at, attempt_at))
+    return tuple(
+        item for item in items if in_attempt(item.at, attempt_at) or _is_life_of_worker(item)
+    )
+
+
+def _is_life_of_worker(item: State | Log | Event) -> bool:
+    """How many workers share a name is told by those, too, that started before the attempt."""
+    return isinstance(item, Event) and item.name in LIVES_OF_WORKERS
 
 
 def _until(items: tuple[Timed, ...] | None, until: datetime) -> tuple[Timed, ...] | None:

@@ -7,7 +7,7 @@ evidence was gathered; where that is not known, nothing is called dead.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from prefect_crash_monitor.explain.clues import (
     MISSED,
@@ -35,6 +35,14 @@ LAST_WORDS = timedelta(seconds=5)
 WAITING_WORKERS = frozenset({"process", "docker"})
 """Workers that report a run as executed when it ends; others do so when it is submitted."""
 
+STARTED, SUBMITTED, STOPPED = (
+    "prefect.worker.started",
+    "prefect.worker.submitted-flow-run",
+    "prefect.worker.stopped",
+)
+LIVES = frozenset({STARTED, SUBMITTED, STOPPED})
+"""What tells how many workers of a name there are."""
+
 TERMINAL_POD_EVENTS = frozenset({"failed", "evicted", "succeeded"})
 
 
@@ -50,6 +58,25 @@ def silent(evidence: Evidence) -> Finding:
         f"three heartbeat periods are {duration(allowed)}"
     )
     return holds(Line(source=Where.EVENT, text=text, at=last), silence=duration(age))
+
+
+def period_known(evidence: Evidence) -> Finding:
+    """The run sent two heartbeats or more in this attempt, which show its period."""
+    if evidence.course.heartbeats is None:
+        return unread(Part.EVENTS)
+    return holds() if evidence.course.heartbeats > 1 else MISSED
+
+
+def quiet(evidence: Evidence) -> Finding:
+    """The run has shown no sign of life for a heartbeat period and a minute.
+
+    Anybody may send an event that tells of its end: a living run gives it the lie by its next
+    heartbeat. Kubernetes itself is believed at once.
+    """
+    if evidence.cluster is not None and evidence.cluster.over:
+        return holds()
+    age = evidence.age_of(evidence.course.alive_at or evidence.state.at)
+    return holds() if age is not None and age > evidence.course.period + SETTLED else MISSED
 
 
 def heartbeat_seen(evidence: Evidence) -> Finding:
@@ -71,19 +98,24 @@ def worker_done(evidence: Evidence) -> Finding:
 
 
 def worker_stopped(evidence: Evidence) -> Finding:
-    """G2: its process worker was stopped while it ran, which kills what the worker runs."""
-    workers = {
-        one.resource_id
-        for one in evidence.events or ()
-        if one.name == "prefect.worker.submitted-flow-run"
-        and one.labels.get("prefect.worker-type") == "process"
-    }
-    stops = (
+    """G2: its process worker was stopped while it ran, which kills what the worker runs.
+
+    Workers may share a name, and their events tell no more of them: the stop of one proves
+    something only where by then every worker of the name was stopped.
+    """
+    submissions = [
         one
         for one in evidence.events or ()
-        if one.name == "prefect.worker.stopped" and one.resource_id in workers
+        if one.name == SUBMITTED
+        and one.labels.get("prefect.worker-type") == "process"
+        and one.about in {"", evidence.names.run}
+    ]
+    taken = max(
+        (one for one in submissions if one.known_at),
+        key=lambda one: (one.known_at, one.resource_id),
+        default=None,
     )
-    return _ended(evidence, stops)
+    return _ended(evidence, _stop_of_all(evidence, taken) if taken else ())
 
 
 def pods_over(evidence: Evidence) -> Finding:
@@ -183,10 +215,47 @@ def due_at(evidence: Evidence) -> datetime | None:
 
 def _ended(evidence: Evidence, ends: Iterable[Event]) -> Finding:
     """The latest of these events was the end, if the run showed no life after it."""
-    last = max((one for one in ends if one.at), key=lambda one: (one.at, one.name), default=None)
-    if last is None or not _settled(evidence, last.at):
+    known = (one for one in ends if one.known_at)
+    last = max(known, key=lambda one: (one.known_at, one.name), default=None)
+    if last is None or not _settled(evidence, last.known_at):
         return unread(Part.EVENTS) if evidence.events is None else MISSED
     return holds(event_line(last))
+
+
+def _stop_of_all(evidence: Evidence, taken: Event) -> list[Event]:
+    """The stop after which no worker of the name was left of those that may have the run.
+
+    A worker that was killed tells nothing of it and counts as one that may be left. One that
+    submits a run after that stop, and did not start since, was there all the time.
+    """
+    told = [
+        one
+        for one in evidence.events or ()
+        if one.resource_id == taken.resource_id and one.known_at and one.name in LIVES
+    ]
+    left, is_taken = 0, False
+    for one in sorted(told, key=lambda one: (one.known_at, one is not taken)):
+        if one is taken:
+            left, is_taken = max(left, 1), True
+        elif one.name == STARTED:
+            left += 1
+        elif one.name == STOPPED:
+            left = max(left - 1, 0)
+            if is_taken and not left:
+                return [] if _went_on(told, one) else [one]
+    return []
+
+
+def _went_on(told: Iterable[Event], stop: Event) -> bool:
+    """A worker of the name took a run after the stop of what seemed the last."""
+    after = [one for one in told if one.known_at and stop.known_at and one.known_at > stop.known_at]
+    first = min((one for one in after if one.name != STOPPED), key=_when, default=None)
+    return first is not None and first.name == SUBMITTED
+
+
+def _when(event: Event) -> tuple[datetime, bool]:
+    """A start comes before what the worker then does."""
+    return event.known_at or datetime.min.replace(tzinfo=UTC), event.name != STARTED
 
 
 def _settled(evidence: Evidence, end: datetime | None) -> bool:

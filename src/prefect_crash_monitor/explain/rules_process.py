@@ -212,7 +212,7 @@ MARKED = (
                 ran,
                 none_of(familiar),
                 event(
-                    r"prefect\.automation\.action\.(?:triggered|executed)",
+                    r"prefect(?:-cloud)?\.automation\.action\.(?:triggered|executed)",
                     action_type="^change-flow-run-state$",
                     prefect__posture="^Proactive$",
                 ),

@@ -21,9 +21,11 @@ from prefect_crash_monitor.explain.explanation import Confidence, Severity, Verd
 from prefect_crash_monitor.explain.liveness import (
     heartbeat_seen,
     overdue,
+    period_known,
     pod_alive,
     pod_failed,
     pods_over,
+    quiet,
     silent,
     still,
     waited,
@@ -111,8 +113,17 @@ PENDING = (
         8110,
         STUCK,
         "exited-without-running",
-        worker_done,
+        all_of(worker_done, quiet),
         HIGH,
+        insights=("I06", "I09"),
+    ),
+    _row(
+        Scope.PENDING,
+        8115,
+        STUCK,
+        "exited-without-running",
+        worker_done,
+        MEDIUM,
         insights=("I06", "I09"),
     ),
     _row(
@@ -129,7 +140,7 @@ PENDING = (
         8125,
         GHOST,
         "ghost-pending",
-        all_of(waited(TOO_LONG), nothing_left),
+        all_of(on_kubernetes, waited(TOO_LONG), nothing_left),
         MEDIUM,
         source="prefect-kubernetes: finished_job_ttl clears a Job away while no worker watches",
     ),
@@ -175,16 +186,19 @@ def _running(scope: Scope) -> tuple[Rule, ...]:
             MEDIUM,
             insights=("I07", *GHOSTLY),
         ),
-        _row(scope, 8220, GHOST, "ghost-running", any_of(worker_done, pods_over), HIGH),
+        _row(
+            scope, 8220, GHOST, "ghost-running", all_of(any_of(worker_done, pods_over), quiet), HIGH
+        ),
         _row(
             scope,
             8230,
             GHOST,
             "ghost-running",
-            all_of(worker_stopped, heartbeat_seen, silent),
+            all_of(worker_stopped, period_known, silent),
             HIGH,
             source="PrefectHQ/prefect#16746",
         ),
+        _row(scope, 8235, GHOST, "ghost-running", any_of(worker_done, pods_over), MEDIUM),
         _row(
             scope,
             8240,
@@ -195,7 +209,8 @@ def _running(scope: Scope) -> tuple[Rule, ...]:
             source="PrefectHQ/prefect#16746",
         ),
         _row(scope, 8250, GHOST, "ghost-running", all_of(silent, heartbeat_seen, pod_alive), LOW),
-        _row(scope, 8260, GHOST, "ghost-running", all_of(silent, heartbeat_seen), HIGH),
+        _row(scope, 8260, GHOST, "ghost-running", all_of(silent, period_known), HIGH),
+        _row(scope, 8265, GHOST, "ghost-running", all_of(silent, heartbeat_seen), MEDIUM),
         _row(scope, 8270, GHOST, "unobservable", silent, LOW),
     )
 

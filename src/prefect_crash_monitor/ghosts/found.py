@@ -50,9 +50,7 @@ def found(
     before = {one.id: one for one in known}
     return tuple(
         _sure(
-            replace(before[ghost.left_in.state_id], ghost=ghost)
-            if ghost.left_in.state_id in before
-            else Found(ghost=ghost, first_seen=now),
+            _as_known(ghost, before.get(ghost.left_in.state_id), now),
             heard=heard,
             through=through,
             now=now,
@@ -73,6 +71,16 @@ def heard_since(ghosts: Iterable[Ghost], known: Iterable[Found], now: datetime) 
     return min(*since, now - 2 * HEARTBEAT) if since else None
 
 
+def _as_known(ghost: Ghost, before: Found | None, now: datetime) -> Found:
+    """The ghost as it is now, since it was first seen as one.
+
+    What nobody could tell yet was none: what is likely since just now has to stay so.
+    """
+    if before is None or (ghost.is_claimed and not before.ghost.is_claimed):
+        return Found(ghost=ghost, first_seen=now)
+    return replace(before, ghost=ghost)
+
+
 def _sure(one: Found, *, heard: datetime | None, through: datetime, now: datetime) -> Found:
     if not one.ghost.is_claimed:
         return replace(one, sure_at=None)
@@ -82,8 +90,9 @@ def _sure(one: Found, *, heard: datetime | None, through: datetime, now: datetim
 
 
 def _believed(one: Found, heard: datetime | None, now: datetime) -> bool:
-    if not one.ghost.certain and now - one.first_seen < HEARTBEAT:
-        return False
+    looked_at = one.ghost.looked_at or now
+    if not one.ghost.certain and looked_at - one.first_seen < HEARTBEAT:
+        return False  # that it stayed so only another look can tell
     if not one.ghost.is_silent:
         return True
     return heard is not None and heard >= min(one.first_seen, now - 2 * HEARTBEAT)
@@ -120,6 +129,7 @@ def to_json(ghosts: Sequence[Found]) -> list[dict[str, Any]]:
             "left_in": _times_as_text(asdict(one.ghost.left_in)),
             "is_silent": one.ghost.is_silent,
             "why": one.ghost.why.to_json(),
+            "looked_at": one.ghost.looked_at.isoformat() if one.ghost.looked_at else None,
             "first_seen": one.first_seen.isoformat(),
             "sure_at": one.sure_at.isoformat() if one.sure_at else None,
         }
@@ -139,12 +149,19 @@ def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Found, ...]:
                 left_in=_crash_of(item["left_in"]),
                 why=explanation_of(item["why"]),
                 is_silent=bool(item["is_silent"]),
+                looked_at=_looked_at(item),
             ),
             first_seen=moment(item["first_seen"]),
             sure_at=moment(item["sure_at"]) if item["sure_at"] else None,
         )
         for item in items
     )
+
+
+def _looked_at(item: Mapping[str, Any]) -> datetime | None:
+    """A ledger of before this was kept says only when it was seen first."""
+    at = item.get("looked_at", item["first_seen"])
+    return moment(at) if at else None
 
 
 def _times_as_text(values: Mapping[str, Any]) -> dict[str, Any]:

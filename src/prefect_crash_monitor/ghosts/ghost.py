@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor.explain import Confidence, Evidence, Explanation, Verdict, explain
@@ -40,6 +41,13 @@ class Ghost:
     why: Explanation
     is_silent: bool
     """Nothing but its silence tells of its end: neither its worker nor its pod."""
+    looked_at: datetime | None = None
+    """When it was looked at closely; None: just now."""
+
+    @property
+    def proved_at(self) -> datetime:
+        """The latest moment of what proves it: life that shows later gives it the lie."""
+        return max([self.left_in.at, *(line.at for line in self.why.evidence if line.at)])
 
     @property
     def flow_run_id(self) -> str:
@@ -50,6 +58,11 @@ class Ghost:
     def is_claimed(self) -> bool:
         """Whether it is said to be dead; of the others nobody can tell whether they live."""
         return self.why.confidence is not Confidence.LOW
+
+    @property
+    def is_likely(self) -> bool:
+        """Whether it is said to be dead, and may still be alive."""
+        return self.is_claimed and not self.certain
 
     @property
     def certain(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
@@ -10,6 +10,17 @@ from prefect_crash_monitor.reading import moment, whole_answer
 
 EVENTS = 50
 """Most events that Prefect gives at once."""
+
+PAGES = (
+    ("DESC", timedelta(0)),
+    ("DESC", timedelta(seconds=30)),
+    ("DESC", timedelta(seconds=90)),
+    ("ASC", timedelta(0)),
+)
+"""The newest page of a span, and what is asked for where all of it was stored after its end.
+
+On a busy server 50 events are those of one second, and take longer than that to arrive.
+"""
 
 UNHEARD = (
     "Prefect has no event of anyone from {since} to {until} UTC, so this silence may be an "
@@ -22,8 +33,21 @@ async def last_heard(api: Api, since: datetime, until: datetime) -> datetime | N
 
     One that is dated into the span and came after it was held back, by an outage perhaps.
     """
-    span = {"since": since.isoformat(), "until": until.isoformat()}
-    body = {"filter": {"occurred": span, "order": "DESC"}, "limit": EVENTS}
+    for order, earlier in PAGES:
+        if (end := until - earlier) <= since:
+            continue
+        heard, whole = await _in_time(api, since, end, until, order)
+        if heard or whole:
+            return heard
+    return None
+
+
+async def _in_time(
+    api: Api, since: datetime, end: datetime, until: datetime, order: str
+) -> tuple[datetime | None, bool]:
+    """The latest event of one page that was stored in time, and whether the page holds all."""
+    span = {"since": since.isoformat(), "until": end.isoformat()}
+    body = {"filter": {"occurred": span, "order": order}, "limit": EVENTS}
     page = await api.post("/events/filter", body)
     with whole_answer("events of anyone"):
         in_time = (
@@ -31,7 +55,7 @@ async def last_heard(api: Api, since: datetime, until: datetime) -> datetime | N
             for event in page["events"]
             if moment(event.get("received") or event["occurred"]) <= until
         )
-        return max(in_time, default=None)
+        return max(in_time, default=None), len(page["events"]) < EVENTS
 
 
 async def why_unheard(api: Api, now: datetime) -> str:

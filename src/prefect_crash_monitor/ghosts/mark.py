@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.errors import Failing, NotThere
-from prefect_crash_monitor.ghosts.ghost import Ghost
+from prefect_crash_monitor.capture import capture_bundle
+from prefect_crash_monitor.errors import BadInput, NotThere
+from prefect_crash_monitor.explain import Confidence, evidence_of_bundle
+from prefect_crash_monitor.ghosts.ghost import Ghost, death
 from prefect_crash_monitor.reading import whole_answer
 
 MARKED = "Marked as crashed by crash-monitor"
 """How the message of a marked run begins, by which it is explained."""
 
+ALIVE = "it has shown a sign of life meanwhile"
+DELETED = "it is deleted"
 MOVED = "its state changed meanwhile"
 UNSURE = "not certain enough: look for its process or container first"
 
 
-async def mark_crashed(api: Api, ghost: Ghost, unheard: str = "") -> str:
+async def mark_crashed(api: Api, ghost: Ghost, unheard: str, now: datetime) -> str:
     """Sets a ghost CRASHED; why it did not, empty where it did.
 
     `unheard` is what `why_unheard` says, and forbids it for one that is merely silent.
+
+    What the server has of the run by now decides: a sweep of hundreds takes minutes, in which a
+    living one speaks up.
 
     Prefect refuses to leave a final state unless forced, so a run that ends at the same moment
     keeps its own end.
@@ -26,23 +35,38 @@ async def mark_crashed(api: Api, ghost: Ghost, unheard: str = "") -> str:
         return UNSURE
     if unheard and ghost.is_silent:
         return unheard
-    try:
-        run = await api.get(f"/flow_runs/{ghost.flow_run_id}")
-    except NotThere:
-        return "it is deleted"
-    if run.get("state_id") != ghost.left_in.state_id:
-        return MOVED
+    if why_not := await _why_not(api, ghost, unheard, now):
+        return why_not
     state = {"type": "CRASHED", "name": "Crashed", "message": message_of(ghost)}
     body = {"state": state, "force": False}
     try:
         answer = await api.post(f"/flow_runs/{ghost.flow_run_id}/set_state", body)
-    except Failing as error:
-        return str(error)
+    except NotThere:
+        return DELETED
     with whole_answer("a change of state"):
         if answer["status"] == "ACCEPT":
             return ""
         details = answer.get("details") or {}
         return f"Prefect refused: {details.get('reason') or answer['status']}"
+
+
+async def _why_not(api: Api, ghost: Ghost, unheard: str, now: datetime) -> str:
+    """What the server has of the run that forbids marking it; empty where nothing does."""
+    try:
+        run = await api.get(f"/flow_runs/{ghost.flow_run_id}")
+        if run.get("state_id") != ghost.left_in.state_id:
+            return MOVED
+        bundle = await capture_bundle(api, ghost.flow_run_id, now)
+    except (NotThere, BadInput):
+        return DELETED
+    if bundle["flow_run"].get("state_id") != ghost.left_in.state_id:
+        return MOVED
+    dead = death(evidence_of_bundle(bundle))
+    if dead is None:
+        return ALIVE
+    if dead.why.confidence is not Confidence.HIGH:
+        return UNSURE
+    return unheard if dead.is_silent else ""
 
 
 def message_of(ghost: Ghost) -> str:

@@ -44,6 +44,13 @@ def of_this_turn(found: Sequence[RunNow], most: int, turn: int) -> list[RunNow]:
     return [*found[first:], *found[:first]][:most]
 
 
+def turns(first: Sequence[RunNow], rest: Sequence[RunNow], most: int, turn: int) -> list[RunNow]:
+    """At most so many of both; the first ones get what the rest leaves, and half at least."""
+    reserved = min(len(rest), most // 2)
+    ahead = of_this_turn(first, most - reserved, turn)
+    return [*ahead, *of_this_turn(rest, most - len(ahead), turn)]
+
+
 def may_be_over(runs: Iterable[RunNow], now: datetime) -> list[RunNow]:
     """Those old enough that what their worker tells of their end is final."""
     return [run for run in runs if now - run.state_at >= SETTLED]

@@ -21,12 +21,13 @@ from prefect_crash_monitor.explain.liveness import WAITING_WORKERS
 from prefect_crash_monitor.fates import RunNow
 from prefect_crash_monitor.flow_runs import Json, all_runs, named, side_by_side
 from prefect_crash_monitor.ghosts.ghost import Dead, Ghost, death
+from prefect_crash_monitor.ghosts.signs import heard_of
 from prefect_crash_monitor.ghosts.suspects import (
     SILENCE,
     UNFINISHED,
     may_be_over,
-    of_this_turn,
     suspects,
+    turns,
 )
 from prefect_crash_monitor.incident_life import SAMPLE_LENGTH
 from prefect_crash_monitor.reading import crash_of_state, rows, run_now, whole_answer
@@ -40,6 +41,10 @@ EVENTS = 50
 
 ENDS_READ_BACK = timedelta(hours=1)
 """How far back ends told by workers are read; what ended earlier has been silent since."""
+
+KEPT = 500
+"""Most ghosts that the monitor remembers, some 2 kB each: the ledger is one value, which each cycle
+reads and writes as a whole. A server with more has one problem, not as many."""
 
 EXECUTED, STOPPED, SUBMITTED = (
     "prefect.worker.executed-flow-run",
@@ -56,17 +61,22 @@ class Sweep:
     """The longest dead first."""
     left_out: int = 0
     """Suspects that were not looked at this time."""
+    not_kept: int = 0
+    """Ghosts that are more than the monitor remembers."""
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of what was left out."""
-        if not self.left_out:
-            return ()
-        remark = (
+        left_out = (
             f"{self.left_out} more runs may have ended without saying so and were not looked at "
             "yet; `crash-monitor ghosts` looks at all of them."
         )
-        return (remark,)
+        not_kept = (
+            f"{self.not_kept} more runs ended without saying so than the monitor remembers: it "
+            f"keeps the {KEPT} most certain and newest. `crash-monitor ghosts` lists all of them; "
+            "with `--mark` it sets those that are certain CRASHED."
+        )
+        return (*[left_out] * bool(self.left_out), *[not_kept] * bool(self.not_kept))
 
 
 async def sweep(
@@ -80,9 +90,9 @@ async def sweep(
 ) -> Sweep:
     """All ghosts as of now.
 
-    Those already `known` are not looked at again while they stay silent in the same state. At
-    `most` so many others are, not the same at each `turn`; None looks at all. One that is known
-    stays so until it is looked at.
+    At `most` so many suspects are looked at, not the same at each `turn`, and the `KEPT` most
+    certain ghosts are given; None looks at all, and gives all. One that is `known` stays so until
+    it is looked at again: while it is only likely, or where something is heard of it.
     """
     rows_ = await all_runs(api, {"state": {"type": {"any_": list(UNFINISHED)}}}, "unfinished runs")
     with whole_answer("unfinished flow runs"):
@@ -91,19 +101,43 @@ async def sweep(
     if not (settled := may_be_over(runs, now)):
         return Sweep()
     beating = await _beating(api, now)
-    found = suspects(runs, beating=beating, ended=await _ended(api, settled, now), now=now)
+    ended = await _ended(api, settled, now)
+    found = suspects(runs, beating=beating, ended=ended, now=now)
     before = {ghost.left_in.state_id: ghost for ghost in known}
-    new = [run for run in found if run.state_id not in before or run.id in beating]
-    looked_at = new if most is None else of_this_turn(new, most, turn)
+    new = [run for run in found if run.state_id not in before]
+    at_rest = [before[run.state_id] for run in found if run.state_id in before]
+    stirred = beating | await heard_of(api, [one for one in at_rest if not one.is_likely], now)
+    again = [
+        run
+        for run in found
+        if run.state_id in before and _is_open(before[run.state_id], stirred, ended)
+    ]
+    looked_at = [*again, *new] if most is None else turns(again, new, most, turn)
     told = await side_by_side(lambda run: _look(api, run, now), looked_at)
     dead = [(by_id[r.id], seen) for r, seen in zip(looked_at, told, strict=True) if seen]
     seen_now = {run.id for run in looked_at}
     left = [run for run in found if run.id not in seen_now]
     still = [before[run.state_id] for run in left if run.state_id in before]
-    ghosts = [*still, *await _named(api, dead)]
+    ghosts = [*still, *await _named(api, dead, now)]
     ghosts = [ghost for ghost in ghosts if not is_own(ghost.left_in, own_deployments)]
-    ghosts.sort(key=lambda ghost: (ghost.left_in.at, ghost.left_in.state_id))
-    return Sweep(ghosts=tuple(ghosts), left_out=len(left) - len(still))
+    kept = ghosts if most is None else most_certain(ghosts)
+    kept.sort(key=lambda ghost: (ghost.left_in.at, ghost.left_in.state_id))
+    return Sweep(
+        ghosts=tuple(kept), left_out=len(left) - len(still), not_kept=len(ghosts) - len(kept)
+    )
+
+
+def most_certain(ghosts: Iterable[Ghost]) -> list[Ghost]:
+    """As many as are remembered: the most certain first, of those the newest."""
+    newest = sorted(ghosts, key=lambda ghost: (ghost.left_in.at, ghost.left_in.state_id))[::-1]
+    return sorted(newest, key=lambda ghost: (not ghost.certain, not ghost.is_claimed))[:KEPT]
+
+
+def _is_open(ghost: Ghost, stirred: Collection[str], ended: Collection[str]) -> bool:
+    """Whether a ghost that is known may be none, or have proof by now that it lacked."""
+    if ghost.is_likely or ghost.flow_run_id in stirred:
+        return True
+    return not ghost.certain and ghost.flow_run_id in ended
 
 
 async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
@@ -117,7 +151,7 @@ async def _look(api: Api, run: RunNow, now: datetime) -> Dead | None:
     return death(evidence_of_bundle(bundle))
 
 
-async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
+async def _named(api: Api, dead: Sequence[tuple[Json, Dead]], now: datetime) -> list[Ghost]:
     """The ghosts with the names of what they belong to; no request where there is none."""
     flows = await named(api, "flows", {row["flow_id"] for row, _ in dead})
     ids = {row["deployment_id"] for row, _ in dead if row.get("deployment_id")}
@@ -133,6 +167,7 @@ async def _named(api: Api, dead: Sequence[tuple[Json, Dead]]) -> list[Ghost]:
                 ),
                 why=seen.why,
                 is_silent=seen.is_silent,
+                looked_at=now,
             )
             for row, seen in dead
         ]

@@ -6,7 +6,7 @@ says what is missing, and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -92,6 +92,10 @@ async def gather(api: Api, run_id: str, incident: str, now: datetime) -> Scene:
     )
 
 
+def _past_runs(answer: Any) -> tuple[PastRun, ...]:
+    return tuple(reading.past_run(run) for run in rows(answer, "flow runs"))
+
+
 class _Parts:
     """Reads that may fail one by one; `gaps` names those that did."""
 
@@ -110,7 +114,7 @@ class _Parts:
         crashes, left_out = found or ((), 0)
         ids = {run_id, *(crash.flow_run_id for crash in crashes)}
         runs = await self._part("The crashed runs", runs_by_id(self._api, ids)) or {}
-        own = reading.past_run(runs[run_id]) if run_id in runs else None
+        own = _past_runs([runs[run_id]])[0] if run_id in runs else None
         if found is None:
             return own, None
         explained = await self._part(
@@ -130,13 +134,10 @@ class _Parts:
         if not self._deployment:
             return None, None
         path = f"/deployments/{quote(self._deployment, safe='')}"
-        raw = await self._part("The deployment", self._api.get(path))
+        found = await self._parsed("The deployment", self._api.get(path), reading.deployment_now)
         filter_ = self._runs({"state": {"type": {"any_": HOLDERS}}})
         active = await self._part("Runs at work", self._api.post("/flow_runs/count", filter_))
-        return (
-            reading.deployment_now(raw) if raw else None,
-            active if isinstance(active, int) else None,
-        )
+        return found, active if isinstance(active, int) else None
 
     async def history(
         self, own: PastRun | None
@@ -157,24 +158,21 @@ class _Parts:
         if not name:
             return None, None, None
         path = f"/work_pools/{quote(name, safe='')}"
-        raw = await self._part(f"Work pool {name}", self._api.get(path))
-        if not raw:
+        pool = await self._parsed(f"Work pool {name}", self._api.get(path), reading.pool_now)
+        if not pool:
             return None, None, None
-        pool = reading.pool_now(raw)
         listed = self._api.post(f"{path}/workers/filter", {"limit": reading.LISTED})
-        workers = await self._part("Workers", listed)
+        workers = await self._parsed("Workers", listed, reading.workers_of)
         filter_ = {
             "event": {"name": ["prefect.worker.started", reading.STOPPED]},
             "related": {"id": [f"prefect.work-pool.{pool.id}"]},
             "occurred": _span(self._at - AROUND, self._at + AROUND),
             "order": "DESC",
         }
-        events = await self._part("Starts and stops of workers", self._events(filter_))
-        return (
-            pool,
-            None if workers is None else reading.workers_of(workers),
-            None if events is None else reading.worker_events_of(events),
+        events = await self._parsed(
+            "Starts and stops of workers", self._events(filter_), reading.worker_events_of
         )
+        return pool, workers, events
 
     async def edits(self, completed: PastRun | None, pool_id: str) -> tuple[Edit, ...] | None:
         """Changes of deployment and pool since the last run that completed; 1 request."""
@@ -189,8 +187,21 @@ class _Parts:
             "occurred": _span(max(good, self._now - FURTHEST), self._now),
             "order": "DESC",
         }
-        page = await self._part("Changes of deployment and pool", self._events(filter_))
-        return None if page is None else reading.edits_of(page)
+        return await self._parsed(
+            "Changes of deployment and pool", self._events(filter_), reading.edits_of
+        )
+
+    async def _parsed(
+        self, what: str, request: Awaitable[Any], parse: Callable[[Any], Part]
+    ) -> Part | None:
+        """What a request gives, parsed; an answer that is not as documented is a gap, too."""
+
+        async def parsed() -> Part:
+            answer = await request
+            with whole_answer(what):
+                return parse(answer)
+
+        return await self._part(what, parsed())
 
     async def _part(self, what: str, request: Awaitable[Part]) -> Part | None:
         try:
@@ -216,10 +227,7 @@ class _Parts:
     ) -> tuple[PastRun, ...] | None:
         filter_ = self._runs({"start_time": started, "state": {"type": {"any_": list(types)}}})
         body = filter_ | {"limit": limit, "sort": "START_TIME_DESC"}
-        found = await self._part(what, self._api.post("/flow_runs/filter", body))
-        if found is None:
-            return None
-        return tuple(reading.past_run(run) for run in rows(found, "flow runs"))
+        return await self._parsed(what, self._api.post("/flow_runs/filter", body), _past_runs)
 
     def _runs(self, more: Json) -> Json:
         """The filter for runs of the deployment; without one, for those of the flow without one."""

@@ -9,6 +9,7 @@ from typing import Any
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.bundles import run_id_of
 from prefect_crash_monitor.own_runs import Place, free_stranded
+from prefect_crash_monitor.parts import Parts
 from prefect_crash_monitor.publish import prune
 from prefect_crash_monitor.render.text import one_line
 from prefect_crash_monitor.render.triage import render_triage, summary
@@ -32,7 +33,12 @@ async def run_triage(
     """
     run_id = run_id_of(run)
     own = [place.deployment_id] if place.deployment_id else []
-    await free_stranded(api, place, own, settings.policy, now)
+    parts = Parts()
+    await parts.take(
+        "Stranded triages were not looked for",
+        free_stranded(api, place, own, settings.policy, now),
+        0,
+    )
     scene = await gather(api, run_id, incident, now)
     key = f"{TRIAGE_KEY}-{run_id}"
     body = {
@@ -45,11 +51,15 @@ async def run_triage(
     await api.post("/artifacts/", body | under)
     # Each run has a key of its own, and keys pile up. `like_` finds the text anywhere in a key, and
     # users may have keys of their own with it.
-    await prune(
-        api,
-        {"like_": f"{TRIAGE_KEY}-"},
-        keep=settings.policy.reports_kept,
-        is_ours=lambda key: OWN_KEY.fullmatch(key) is not None,
+    await parts.take(
+        "Old triages were not removed",
+        prune(
+            api,
+            {"like_": f"{TRIAGE_KEY}-"},
+            keep=settings.policy.reports_kept,
+            is_ours=lambda key: OWN_KEY.fullmatch(key) is not None,
+        ),
+        None,
     )
     return _told(scene) | {"artifact": key}
 

@@ -1,0 +1,108 @@
+"""What deployed flows call: the one module of this package that users' projects import.
+
+`crash-monitor init` copies `flows/` into a project, where it stays when the package is upgraded. So
+the two functions below keep their names and arguments; everything behind them may move.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.runtime import deployment, flow_run
+from prefect.settings import PREFECT_UI_URL
+
+from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.cycle import run_cycle
+from prefect_crash_monitor.own_runs import Place
+from prefect_crash_monitor.redact import redact
+from prefect_crash_monitor.settings import load_settings
+from prefect_crash_monitor.triage.publish import run_triage
+
+__all__ = ["monitor", "triage"]
+
+_log = logging.getLogger(__name__)
+
+
+async def monitor(
+    policy: str = "default", overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """One monitoring cycle, within a flow run: observe, explain, count, judge, tell.
+
+    Args:
+        policy: Name of the `crash-policy` block.
+        overrides: Fields of the policy to replace for this run. `rules` cannot be: the incidents
+            of rules that are missing for one run would be resolved, with an all-clear.
+
+    Returns:
+        The interval record, with incidents and notices, as `crash-monitor run --json` prints it.
+
+    Raises:
+        MonitorError: the policy cannot be used, or the ledger or the crashes cannot be read.
+    """
+    with _logs_to_run():
+        async with open_api() as api:
+            settings = await load_settings(api, policy, overrides)
+            result = await run_cycle(api, settings, _place(), datetime.now(UTC))
+            _log.info("%d incidents open, %d requests", len(result.judgement.open), api.requests)
+    return result.to_json()
+
+
+async def triage(flow_run_id: str, incident: str = "", policy: str = "default") -> dict[str, Any]:
+    """Explains one crashed run and its surroundings, within a flow run, as an artifact.
+
+    Args:
+        flow_run_id: The crashed flow run; its id, or its address in Prefect's UI.
+        incident: The incident that it is a sample of, as `id.episode`; only shown.
+        policy: Name of the `crash-policy` block.
+
+    Raises:
+        MonitorError: there is no such run, or it cannot be read.
+    """
+    with _logs_to_run():
+        async with open_api() as api:
+            settings = await load_settings(api, policy)
+            now = datetime.now(UTC)
+            done = await run_triage(api, flow_run_id, incident, settings, _place(), now)
+            _log.info("%s: %s, %d requests", done["artifact"], done["cause"], api.requests)
+    return done
+
+
+def _place() -> Place:
+    return Place(
+        ui_url=PREFECT_UI_URL.value() or "",
+        flow_run_id=flow_run.id,
+        deployment_id=deployment.id,
+    )
+
+
+class _ToRun(logging.Handler):
+    """Hands this package's log lines to the flow run's logger, redacted."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self._run = get_run_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._run.log(record.levelno, "%s", redact(record.getMessage()))
+
+
+@contextmanager
+def _logs_to_run() -> Iterator[None]:
+    """Shows what this package logs among the flow run's logs, as long as it runs.
+
+    Prefect's own way, `PREFECT_LOGGING_EXTRA_LOGGERS`, needs a setting in each job's environment.
+    """
+    package = logging.getLogger("prefect_crash_monitor")
+    handler, level = _ToRun(), package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.setLevel(level)
+        package.removeHandler(handler)
