@@ -22,7 +22,7 @@ EDGE = {
     *("failures", "lost_events", "observe", "recoveries", "completions", "endings", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
-    *("acting", "slot_holders", "backfill"),
+    *("acting", "slot_holders", "backfill", "server_version"),
     *("triage.gather", "triage.publish", "ghosts.heard", "ghosts.mark", "ghosts.sweep"),
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
