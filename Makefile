@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+OLDEST := .venv-oldest
 
-.PHONY: demo test test-live lint bench screenshot clean
+.PHONY: demo test test-oldest test-live lint bench screenshot clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -14,12 +15,22 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
 	touch $(STAMP)
 
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt --group dev -e .
+	touch $@
+
 demo: $(STAMP)  ## real flow runs crash on an embedded server; count, report and notification
 	$(BIN)/crash-monitor demo
 
 # Two processes with a server each: the tests mostly wait for Prefect.
 test: $(STAMP)  ## everything that needs Python alone
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What talks to the server and is quick to ask; the rest does not depend on Prefect's version.
+test-oldest: $(OLDEST)/.installed  ## the same on the oldest Prefect that is supported
+	$(OLDEST)/bin/python -m pytest -n 2 --dist loadfile -m "server and not slow and not live"
 
 test-live: $(STAMP)  ## runs that crash in 37 ways, or end without saying so, on real servers; 10 minutes
 	$(BIN)/python -m pytest -m live tests/live
@@ -36,4 +47,4 @@ screenshot: $(STAMP)  ## the report in the Prefect UI, in a headless Chromium (i
 	$(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

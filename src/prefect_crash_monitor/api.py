@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import httpx
+from prefect.client.base import ServerType
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import (
     PREFECT_API_URL,
@@ -73,6 +74,16 @@ class Api:
             await self._send("DELETE", path)
         except NotThere:
             return
+
+    async def server_version(self) -> str:
+        """Prefect's version on a server; empty on Cloud, and where it cannot be read.
+
+        Not among `requests`, as Prefect's own check of the version when a client opens is not.
+        """
+        if self._client.server_type is not ServerType.CLOUD:
+            with suppress(httpx.HTTPError, ValueError):
+                return str(await self._client.api_version())
+        return ""
 
     async def _send(
         self,

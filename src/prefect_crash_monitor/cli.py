@@ -86,6 +86,8 @@ def count(
         return count_window(*span, by_cause=by is By.CAUSE)
 
     answer = run_to_its_end(work)
+    for gap in answer["gaps"] if as_json else ():
+        typer.echo(f"crash-monitor: partial view: {gap}.", err=True)
     show(answer, as_json, count_text)
 
 

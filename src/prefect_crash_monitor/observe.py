@@ -31,6 +31,7 @@ from prefect_crash_monitor.histories import HISTORIES_READ, latest_crashes, sett
 from prefect_crash_monitor.lost_events import Lost, find_unseen_runs
 from prefect_crash_monitor.model import Crash, Observation, Window
 from prefect_crash_monitor.reading import labels_of, run_now
+from prefect_crash_monitor.server_version import gaps_of_version
 
 RUNS_PER_QUERY = 50
 
@@ -67,7 +68,7 @@ async def observe(api: Api, window: Window, *, now: datetime, settle: timedelta)
         window=window,
         crashes=crashes,
         outcomes=fates(crashes, states, {**later, **settled.latest}),
-        gaps=(*gaps, *lost.gaps, *settled.gaps),
+        gaps=(*await gaps_of_version(api), *gaps, *lost.gaps, *settled.gaps),
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
+from tests.support.patient import Patient
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def fake_proxy(api_url: str) -> Iterator[FakeProxy]:
         def handle_error(self, *_: object) -> None:
             pass  # a client that has given up
 
-    with httpx.Client(timeout=60) as upstream, Server(("127.0.0.1", 0), Handler) as server:
+    with Patient() as upstream, Server(("127.0.0.1", 0), Handler) as server:
         proxy = FakeProxy(f"http://127.0.0.1:{server.server_port}/api")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
+from tests.support.patient import Patient
 
 CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "Process exited with status code: -9"}
 SCHEDULED = {"type": "SCHEDULED", "name": "AwaitingRetry"}
@@ -24,30 +23,20 @@ class World:
     flows: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.http = httpx.Client(
-            base_url=self.api_url, timeout=300
-        )  # a SQLite may lock for a minute
+        self.http = Patient(self.api_url)
 
     def close(self) -> None:
         """Closes the connections."""
         self.http.close()
 
     def post(self, path: str, body: Any) -> Any:
-        """The JSON answer, retrying for a minute what SQLite refuses under load."""
-        return self._send("POST", path, body)
+        """The JSON answer to a POST."""
+        answer = self.http.post(path, json=body).raise_for_status()
+        return answer.json() if answer.content else None
 
     def patch(self, path: str, body: Any) -> None:
-        """Changes what is at a path, with the same patience."""
-        self._send("PATCH", path, body)
-
-    def _send(self, method: str, path: str, body: Any) -> Any:
-        for _ in range(120):
-            answer = self.http.request(method, path, json=body)
-            if answer.status_code != 503:
-                break
-            time.sleep(0.5)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        """Changes what is at a path."""
+        self.http.patch(path, json=body).raise_for_status()
 
     def flow(self, name: str) -> str:
         """The id of the flow of this name."""
