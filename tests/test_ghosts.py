@@ -129,6 +129,11 @@ class Scene:
 @pytest.fixture
 def scene(world: World, wait_until: Any) -> Scene:
     """A flow of this test's own; what others left unfinished on the server is gone."""
+    return new_scene(world, wait_until)
+
+
+def new_scene(world: World, wait_until: Any) -> Scene:
+    """A flow of its own, on a server without anything unfinished."""
     unfinished = {"state": {"type": {"any_": list(UNFINISHED)}}}
     while left := world.post("/flow_runs/filter", {"flow_runs": unfinished, "limit": 200}):
         for run in left:

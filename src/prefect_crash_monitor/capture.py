@@ -53,7 +53,7 @@ Json = Mapping[str, Any]
 
 
 async def capture_bundle(api: Api, run_id: str, now: datetime) -> Bundle:
-    """The evidence on one flow run as of now: 4 or 5 requests, up to 22 for a very long run.
+    """The evidence on one flow run as of now: 4 to 6 requests, up to 23 for a very long run.
 
     A deleted run of which events are left gives a bundle of those. `notes` says what was left out.
 

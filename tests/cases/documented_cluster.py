@@ -257,6 +257,9 @@ def _running(*course: str) -> Iterator[Case]:
     yield _case("ghost", "k8s-pod-lost-while-running", *course, ago=30, kubernetes=GONE)
     yield _case("ghost", "ghost-running", *course, ago=30, events=[pod_event("succeeded", ago=5)])
     yield _case("ghost", "ghost-running", *course, ago=30, events=[DONE], **process)
+    just_done = [*heartbeats(6, 3), worker_event("executed-flow-run", ago=2)]
+    yield _case("ghost", "ghost-running", *course, ago=7, events=just_done, **process)
+    yield _case("ghost", "ghost-running", *course, ago=30, events=heartbeats(29), **process)
     yield _case("ghost", "ghost-running", *course, ago=7, events=stopped(7, 5), **process)
     beats = heartbeats(29, 26)
     yield _case(
@@ -287,6 +290,14 @@ WAITING = (
     ),
     _case("ghost", "k8s-container-failed-before-start", *PENDING, ago=30, kubernetes=GONE),
     _case("stuck", "exited-without-running", *PENDING, ago=6, events=[DONE], worker="process"),
+    _case(
+        "stuck",
+        "exited-without-running",
+        *PENDING,
+        ago=3,
+        events=[worker_event("executed-flow-run", ago=2)],
+        worker="process",
+    ),
     _case("stuck", "unknown", *PENDING, ago=6, name="InfrastructurePending"),
     _case("healthy", None, *PENDING, ago=4, name="InfrastructurePending"),
     _case(

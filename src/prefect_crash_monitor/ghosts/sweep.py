@@ -1,7 +1,7 @@
 """Reads all runs that have not ended, and looks closely at those that may be ghosts.
 
 With nothing running for longer than a minute one request. Else one for 200 runs, three or four for
-what is told of all of them, and about five for each suspect.
+what is told of all of them, two for 200 that are known, and about five for each suspect.
 """
 
 from __future__ import annotations
