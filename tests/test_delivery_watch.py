@@ -17,6 +17,7 @@ from tests.test_registration import save_block
 from tests.test_silence import save_webhook, told
 
 from prefect_crash_monitor.api import Api, open_api
+from prefect_crash_monitor.blocks import CrashPolicy
 from prefect_crash_monitor.commands import open_incidents
 from prefect_crash_monitor.confirmation import DEADLINE, REPORTS, told_now
 from prefect_crash_monitor.delivery import Delivery, Status, Why
@@ -232,6 +233,7 @@ def monitorless() -> Callable[[], Any]:
 async def test_the_next_cycle_reports_it_and_a_reminder_mends_it(world, wait_until):
     """Whole cycles: told to a broken chat, shown as failed; the chat repaired, told, confirmed."""
     flow = unique("watched")
+    await CrashPolicy().save(flow)  # commands refuse the name of a policy that is not there
     with webhook() as hook:
         broken = {"receiver": await save_chat(f"{flow}-broken", 9), "remind_after": 20 * SECOND}
         good = broken | {"receiver": await save_chat(f"{flow}-good", port_of(hook))}
@@ -261,6 +263,7 @@ async def test_the_next_cycle_reports_it_and_a_reminder_mends_it(world, wait_unt
 async def test_a_broken_route_stops_neither_cycle_nor_notification(world, wait_until):
     """Counted, reported with the block's name, told to the receiver; then the run fails."""
     flow = unique("broken")
+    await CrashPolicy().save(flow)
     rule = Rule(name="loop", scope="dimension", dimension=flow, crashes=2, severity="critical")
     with webhook() as hook:
         setting = settings(

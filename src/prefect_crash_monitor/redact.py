@@ -20,6 +20,7 @@ from prefect_crash_monitor.secret_patterns import (
     RULES,
     STARS,
 )
+from prefect_crash_monitor.secret_places import rows
 
 __all__ = ["RULES", "is_secret_name", "redact", "redact_json"]
 
@@ -40,7 +41,7 @@ def redact(text: str) -> str:
     """
     for _ in range(PASSES):
         before, lowered = text, text.lower()
-        for rule in RULES:
+        for rule in (*RULES, *rows()):
             text = rule.apply(text, lowered)
         if text == before:
             return text

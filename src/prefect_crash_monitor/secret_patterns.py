@@ -9,7 +9,10 @@ No row looks at what comes before a vendor's prefix: a token glued to a word is 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from prefect_crash_monitor.secret_values import value_of_name
 
 STARS = "***"
 
@@ -113,7 +116,7 @@ class Rule:
 
     name: str
     pattern: re.Pattern[str]
-    replacement: str
+    replacement: str | Callable[[re.Match[str]], str]
     hints: tuple[str, ...] = ()
     """Lower-case words; text with none of them is not searched. Most has none: 20 times faster."""
 
@@ -128,7 +131,9 @@ def _shape(name: str, pattern: str, replacement: str = STARS, hints: str = "") -
     return Rule(name, re.compile(pattern), replacement, tuple(hints.split()))
 
 
-def _words(name: str, hints: str, pattern: str, replacement: str) -> Rule:
+def _words(
+    name: str, hints: str, pattern: str, replacement: str | Callable[[re.Match[str]], str]
+) -> Rule:
     """A row that goes by words, in upper or lower case."""
     return Rule(name, re.compile(pattern, re.IGNORECASE), replacement, tuple(hints.split()))
 
@@ -152,7 +157,7 @@ RULES: tuple[Rule, ...] = (
         "authorization",
         r"(authorization[\"'\\]{0,4}+[ \t]{0,4}+[:=][ \t]{0,4}+)"
         r"(" + SCHEME + r")"
-        r"[^\s\"',]++",
+        r"[^\s\"',\\]++",
         r"\1\2***",
     ),
     _words(
@@ -206,7 +211,7 @@ RULES: tuple[Rule, ...] = (
         + QUOTED,
         r"\1\2\3***\3",
     ),
-    _words("value", NAMES, KEY + VALUE, r"\1\2\3***\3"),
+    _words("value", NAMES, KEY + VALUE, value_of_name),
     _words(
         "password in quotes", "pass", r"(pass(?:word|phrase)[ \t]{1,4}+)" + QUOTED, r"\1\2\3***\3"
     ),

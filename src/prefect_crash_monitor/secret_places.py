@@ -1,0 +1,274 @@
+"""More rows for `redact`, each of which asks what stands at a place before it takes it out.
+
+Two more sources: the vendors' own token shapes, as gitleaks lists them (`data/vendor_tokens.json`),
+and values that look random wherever they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from prefect_crash_monitor.secret_patterns import CONFIDENTIAL, NAMES, STARS
+from prefect_crash_monitor.secret_values import (
+    PIECE,
+    is_generated,
+    is_random,
+    is_secretive,
+    says_nothing,
+)
+
+Judge = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One row: where a secret may stand (group `secret`), and whether what stands there is one."""
+
+    name: str
+    pattern: re.Pattern[str]
+    judge: Judge
+    hints: tuple[str, ...] = ()
+
+    def apply(self, text: str, lowered: str) -> str:
+        """The text without the secrets of this place."""
+        if self.hints and not any(hint in lowered for hint in self.hints):
+            return text
+        return self.pattern.sub(self._judged, text)
+
+    def _judged(self, found: re.Match[str]) -> str:
+        value = found["secret"]
+        if STARS in value or says_nothing(value) or not self.judge(value):
+            return found[0]
+        start, end = found.span("secret")
+        whole = found.string
+        return whole[found.start() : start] + STARS + whole[end : found.end()]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One vendor's token; compiled when a text first has one of its words."""
+
+    name: str
+    source: str
+    hints: tuple[str, ...]
+
+    def apply(self, text: str, lowered: str) -> str:
+        """The text without this vendor's tokens."""
+        if not any(hint in lowered for hint in self.hints):
+            return text
+        return _compiled(self.source).sub(STARS, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """Values that look random, without any word that says so."""
+
+    name: str = "random value"
+
+    def apply(self, text: str, _lowered: str) -> str:
+        """The text without them: the whole value, but of a path only the part that is random."""
+        return LONG.sub(_without_random, text)
+
+
+@cache
+def _compiled(source: str) -> re.Pattern[str]:
+    return re.compile(source)
+
+
+LONG = re.compile(r"[A-Za-z0-9+/_=~-]{14,}+")
+"""What a value of base64, or of signs that URLs may have, is written with."""
+
+
+def _without_random(found: re.Match[str]) -> str:
+    value = found[0]
+    if not is_random(value):
+        return value
+    before = found.string[found.start() - 1 : found.start()]
+    if "/" in value and (value.startswith("/") or before in {".", ":", "~", "@"}):
+        return PIECE.sub(lambda piece: STARS if is_random(piece[0]) else piece[0], value)
+    return STARS
+
+
+def _always(_value: str) -> bool:
+    return True
+
+
+def _place(name: str, pattern: str, judge: Judge, hints: str = "") -> Place:
+    return Place(name, re.compile(pattern, re.IGNORECASE), judge, tuple(hints.split()))
+
+
+BETWEEN = (
+    r"""(?:["'\\\])]{0,4}[ \t]{0,3}(?:=>|->|:=|[=:,|]|%3D|(?<=[a-z0-9])[ \t]\(|\t)"""
+    r"""[ \t]{0,3}\(?b?["'\\]{0,4})"""
+)
+"""What stands between a name and its value: in code, JSON, YAML, tables, tuples, prose."""
+
+END = r"""[^\s"'`,;&|<>()\[\]{}\\]"""
+
+VENDORS_OF_OURS = (
+    ("age", r"AGE-SECRET-KEY-1[A-Z0-9]{40,}", "age-secret-key"),
+    ("new relic", r"NR(?:AK|II|RA|BR)-[A-Za-z0-9-]{20,}", "nrak- nrii- nrra- nrbr-"),
+    ("langsmith", r"lsv2_(?:pt|sk)_[0-9a-f_]{30,}|ls__[0-9a-f]{30,}", "lsv2_ ls__"),
+    ("mailgun", r"(?<![a-z])key-[0-9a-f]{32}", "key-"),
+    ("mailchimp", r"[0-9a-f]{32}-us\d{1,2}\b", "-us"),
+    ("sentry", r"sntry[su]_[\w+/=-]{20,}", "sntry"),
+    ("digitalocean", r"do[opr]_v1_[0-9a-f]{32,}", "_v1_"),
+    ("figma", r"figd_[\w-]{30,}", "figd_"),
+    ("supabase", r"sb[ps]_[0-9a-f]{30,}|sb_secret_[\w-]{20,}", "sbp_ sbs_ sb_secret_"),
+    ("xai, groq", r"(?:xai|gsk)[-_][A-Za-z0-9]{40,}", "xai- gsk_"),
+    ("posthog", r"ph[xc]_[A-Za-z0-9]{30,}", "phx_ phc_"),
+    ("stripe", r"[srp]k_(?:live|test|prod)_\w{10,}", "k_live_ k_test_ k_prod_"),
+    ("square", r"sq0(?:atp|csp|idp)-[\w-]{20,}", "sq0"),
+    ("telegram", r"\d{8,10}:A[A-Za-z0-9_-]{32,}", ":a"),
+    ("atlassian", r"AT(?:ATT3|CTT3|BB)[\w=.-]{20,}", "atatt3 atctt3 atbb"),
+    ("doppler", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.]{30,}", "dp."),
+    ("netlify, terraform", r"nfp_\w{30,}|tfp_\w{30,}", "nfp_ tfp_"),
+    ("shopify", r"shp(?:at|ca|pa|ss)_[0-9a-f]{20,}", "shp"),
+    ("notion", r"(?:ntn|secret)_[A-Za-z0-9]{40,}", "ntn_ secret_"),
+    ("artifactory", r"AKCp[A-Za-z0-9]{30,}|cmVmdGtuO[A-Za-z0-9]{30,}", "akcp cmvmdgtuo"),
+    ("twilio", r"\bSK[0-9a-f]{32}\b", "sk"),
+    ("postmark, azure devops", r"\bAzCa[A-Za-z0-9+/]{30,}", "azca"),
+)
+"""Tokens of vendors that gitleaks knows only with a name in front, not at all, or in one length."""
+
+
+@cache
+def vendors() -> tuple[Vendor, ...]:
+    """The vendors' tokens, ours first."""
+    listed = files("prefect_crash_monitor").joinpath("data", "vendor_tokens.json").read_text()
+    return (
+        *(Vendor(name, source, tuple(hints.split())) for name, source, hints in VENDORS_OF_OURS),
+        *(
+            Vendor(row["name"], row["pattern"], tuple(row["hints"]))
+            for row in json.loads(listed)["rules"]
+        ),
+    )
+
+
+PLACES: tuple[Place, ...] = (
+    _place(
+        "authorization, any scheme",
+        r"(?:authorization|x-auth)[\"'\\]{0,4}[ \t]{0,4}[:=,][ \t]{0,4}b?[\"'\\]{0,4}"
+        r"(?:(?:[a-z][\w-]{1,40}|\*\*\*)[ \t]{1,4})?(?P<secret>[^\s\"',\\]{8,}+)",
+        is_secretive,
+        "authorization x-auth",
+    ),
+    _place(
+        "digest response",
+        r"\b(?:response|cnonce|signature)=[\"']?(?P<secret>[0-9a-f]{32,64})\b",
+        _always,
+        "response= cnonce= signature=",
+    ),
+    _place(
+        "one-time code",
+        r"\b(?:otp|totp|mfa|2fa|one[ _-]?time|verification)(?:[ _-]?(?:code|password|pin))?"
+        + BETWEEN
+        + r"(?P<secret>\d{4,10})\b",
+        _always,
+        "otp mfa 2fa one verification",
+    ),
+    _place(
+        "foreign or short name",
+        r"(?<![a-z])(?:pw|pwd|kennwort|passwort|contrase[nñ]a|mot_?de_?passe|senha|passin|passout"
+        r"|storepass|keypass|passcode)" + BETWEEN + r"(?P<secret>" + END + r"{4,})",
+        is_secretive,
+        "pw kennwort passwort contrase mot senha pass",
+    ),
+    _place(
+        "password in words",
+        r"\b(?:password|passwd|passphrase|pass)[ \t]{1,3}(?:is[ \t]|\()?[\"'`]?(?P<secret>"
+        + END
+        + r"{6,})",
+        is_secretive,
+        "pass",
+    ),
+    _place(
+        "name, then value",
+        r"[\w.-]{0,40}" + CONFIDENTIAL + BETWEEN + r"(?P<secret>" + END + r"{5,}+)",
+        is_secretive,
+        NAMES,
+    ),
+    _place(
+        "value in the next line",
+        CONFIDENTIAL + r"[\"']?[ \t]{0,3}[:=][ \t]{0,3}(?:[|>][+-]?|\\)?[ \t]{0,3}\r?\n[ \t]{1,20}"
+        r"(?P<secret>[^\s:]{4,}+)(?![ \t]*:)",
+        is_secretive,
+        NAMES,
+    ),
+    _place(
+        "hex value of a key",
+        r"(?:api|access|auth|secret|application|app|subscription|functions?|account|storage|routing"
+        r"|integration|service|license|licence|fernet|encryption|signing|shared|master|admin|client"
+        r"|openai|client|x|deploy|write|read|ingest|webhook)[ ._-]?(?:[a-z]{1,20}[ ._-]?){0,2}"
+        r"(?:key|secret|token)" + BETWEEN + r"(?P<secret>[\w+/=~.:%-]{16,}+)",
+        is_generated,
+        "key secret token",
+    ),
+    _place(
+        "hex value of a session",
+        r"(?:sess(?:ion)?(?:[ ._-]?id)?|(?<![a-z])sid|ticket|csrf(?:[ ._-]?token)?|xsrf)"
+        + BETWEEN
+        + r"(?P<secret>[0-9a-f]{20,}+)",
+        is_generated,
+        "sess sid ticket csrf xsrf",
+    ),
+    _place(
+        "password option",
+        r"\b(?:docker|podman|mysql|mysqldump|mongosh?|mongodump|redis-cli|sshpass|sqlcmd|bcp|psql"
+        r"|ldapsearch|helm|az|smbclient|kinit|zip|unzip|7z|rclone|vault|snowsql|beeline|mc|curl"
+        r"|ansible|rabbitmqctl|cqlsh|clickhouse-client)\b[^\n|;]{0,200}?[ \t]"
+        r"-(?:p|P|a|w|pw)(?:[ \t]{1,3}|=|(?=\S{6}))[\"']?(?P<secret>[^\s\"'=/-][^\s\"']{4,})",
+        is_secretive,
+        "docker podman mysql mongo redis sshpass sqlcmd bcp ldap beeline cqlsh click snowsql zip",
+    ),
+    _place(
+        "user and password of a command",
+        r"(?:[ \t]|^)(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?[^\s:%\"'/]{1,60}[:%]"
+        r"(?P<secret>[^\s\"'@]{4,})",
+        is_secretive,
+        "-u -user",
+    ),
+    _place(
+        "credentials as arguments",
+        r"(?:auth|login|connect|bind(?:_s)?|credentials?|password_authenticator)\("
+        r"[^()\n]{0,80}?[\"'][^\"'\n]{1,80}[\"'],[ ]?b?[\"'](?P<secret>[^\"'\n]{4,80})[\"']",
+        is_secretive,
+        "auth( login( connect( bind credential authenticator(",
+    ),
+    _place(
+        "user and password before a host",
+        r"(?<=[:/])[a-z][\w.+-]{0,60}[:/](?P<secret>[^\s:/@\"'<>]{5,80})@(?=/{0,2}[a-z0-9])",
+        is_secretive,
+        "@",
+    ),
+    _place(
+        "xml attribute",
+        CONFIDENTIAL + r"[\"'][ \t]{1,3}value=[\"'](?P<secret>[^\"'\n]{1,200})[\"']",
+        _always,
+        "value=",
+    ),
+    _place(
+        "base64 of a login",
+        r"\bauth[ \t]{1,3}(?:plain|login|xoauth2|basic)[ \t]{1,3}(?P<secret>[a-z0-9+/=]{8,})",
+        _always,
+        "auth",
+    ),
+    _place(
+        "ping address",
+        r"(?:hc-ping\.com|healthchecks\.io/ping|cronitor\.link/p|uptime\.betterstack\.com/api/v1"
+        r"/heartbeat|events\.pagerduty\.com/x-ere|hooks\.zapier\.com|maker\.ifttt\.com/use"
+        r"|webhook\.site|hook\.\w+\.make\.com)/(?P<secret>[^\s\"'<>]{6,})",
+        _always,
+        "ping cronitor betterstack pagerduty zapier ifttt webhook make.com",
+    ),
+)
+
+
+def rows() -> tuple[Place | Vendor | Random, ...]:
+    """The rows in the order in which they are applied."""
+    return (*vendors(), *PLACES, Random())
