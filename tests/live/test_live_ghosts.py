@@ -108,7 +108,7 @@ class Shop:
             check=False,
         )
 
-    def until(self, condition: Callable[[], object], what: str, seconds: float = 300) -> None:
+    def until(self, condition: Callable[[], object], what: str, seconds: float = 900) -> None:
         """Polls until a condition holds."""
         deadline = time.monotonic() + seconds
         while not condition():
