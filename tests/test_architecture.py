@@ -22,7 +22,16 @@ EDGE = {
     *("failures", "lost_events", "observe", "recoveries", "completions", "endings", "seeing"),
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
-    *("acting", "slot_holders", "backfill", "parts", "decision_log", "deployed", "server_version"),
+    *(
+        "acting",
+        "slot_holders",
+        "backfill",
+        "parts",
+        "decision_log",
+        "deployed",
+        "server_version",
+        "clock",
+    ),
     *("triage.gather", "triage.publish"),
     *("ghosts.heard", "ghosts.mark", "ghosts.signs", "ghosts.sweep"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
 from collections.abc import Mapping
@@ -14,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.world import World, unique
 
+from prefect_crash_monitor.act import Act, ActKind
+from prefect_crash_monitor.action_rules import Mode
 from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.corrections import correctable
 from prefect_crash_monitor.delivery import Delivery, Why
-from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.ledger import (
     CLOSED_KEPT,
     SERIES_KEPT,
@@ -31,7 +34,15 @@ from prefect_crash_monitor.ledger import (
     vanished,
 )
 from prefect_crash_monitor.model import Diagnosis, Fate, Incident, IntervalRecord, Window
-from prefect_crash_monitor.store import KEPT, LEDGER_TYPE, LedgerStore, packed, unpacked
+from prefect_crash_monitor.store import (
+    KEPT,
+    LARGEST,
+    LEDGER_TYPE,
+    PACKED,
+    LedgerStore,
+    packed,
+    unpacked,
+)
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -246,14 +257,100 @@ async def test_without_any_usable_one_it_is_empty(world):
     assert read == Ledger(monitor=monitor)
 
 
+BOMB = PACKED + base64.b64encode(zlib.compress(b" " * (LARGEST + 1))).decode()
+
+FORGED = {
+    "newer version": (json.dumps({**WHOLE, "version": VERSION + 1}), "run the newer prefect-crash"),
+    "counted to come": (
+        json.dumps({**WHOLE, "watermark": (NOON + 180 * MINUTE).isoformat()}),
+        "which is still to come",
+    ),
+    "nested deep": ("[" * 100_000, "damaged"),
+    "a bomb": (BOMB, "damaged"),
+}
+
+
 @pytest.mark.server
-async def test_a_ledger_of_a_newer_version_is_left_alone(world):
-    """An older monitor must not count over it; the message says what to do."""
-    monitor = unique("newer")
-    write_raw(world, monitor, json.dumps({**WHOLE, "version": VERSION + 1}))
+@pytest.mark.parametrize(("forged", "why"), FORGED.values(), ids=FORGED)
+async def test_a_ledger_that_anybody_may_have_written_stops_nothing(world, forged, why):
+    """The one before serves, and the report says so; without one it is rebuilt, and that said."""
+    monitor = unique("forged")
+    good = replace(GOOD, monitor=monitor)
     async with open_api() as api:
-        with pytest.raises(BadInput, match="run the newer prefect-crash-monitor everywhere"):
-            await LedgerStore(api, monitor).read(NOON)
+        write_raw(world, monitor, forged)
+        alone = await LedgerStore(api, monitor).read(NOON)
+        await LedgerStore(api, monitor).write(good)
+        write_raw(world, monitor, forged)
+        read = await LedgerStore(api, monitor).read(NOON)
+
+    assert (read, len(read.notices)) == (good, 1)
+    assert why in read.notices[0]
+    assert alone == Ledger(monitor=monitor)
+    assert why in alone.notices[0]
+    assert "begin anew" in alone.notices[1]
+
+
+FULL = to_json(
+    replace(
+        GOOD,
+        counted=enter(GOOD, [record(NOON)], horizon=NOON, now=NOON).counted,
+        diagnoses={
+            "0" * 12: Diagnosis(
+                cause="k8s-evicted",
+                confidence="high",
+                fingerprint="f",
+                title="Evicted",
+                evidence="The node was low on memory",
+                remedy="Set requests",
+                command="prefect flow-run inspect {run}",
+            )
+        },
+        deliveries=(
+            Delivery(
+                event_id="e",
+                incident="i.1",
+                kind="opened",
+                subject="s",
+                automation="a",
+                receiver="r/x",
+                told_at=NOON,
+                why=Why.NOT_YET,
+            ),
+        ),
+        acts=(
+            Act(
+                id="a",
+                kind=ActKind.PAUSED,
+                mode=Mode.ACT,
+                at=NOON,
+                target="p",
+                target_type="work-pool",
+                name="p",
+                why="i.1",
+            ),
+        ),
+    )
+)
+
+
+def test_fields_of_a_later_version_are_left_out_everywhere():
+    """Rolled back by a version, a monitor keeps all that it knows."""
+    ledger = json.loads(json.dumps(FULL))
+    for part in ("incidents", "deliveries", "ghosts", "acts", "counted", "diagnoses"):
+        for item in ledger[part]:
+            item["added_later"] = 1
+
+    assert to_json(from_json(ledger)) == FULL
+
+
+def test_an_interval_whose_marks_are_forgotten_is_not_corrected():
+    """All its crashes would look late: "Corrected: had 1, has 1"."""
+    forgotten = Counted(window=Window(NOON, NOON + MINUTE), crashed=1, complete=True)
+    known = replace(forgotten, marks=frozenset({"0" * 12}))
+    quiet = replace(forgotten, crashed=0)
+
+    for counted, expected in ((forgotten, ()), (known, (known,)), (quiet, (quiet,))):
+        assert correctable(replace(GOOD, counted=(counted,)), NOON) == expected
 
 
 @pytest.mark.server

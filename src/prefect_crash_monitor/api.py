@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -38,6 +40,17 @@ class Api:
         self._client = client
         self.requests = 0
         self.bytes_received = 0
+        self._server_time: datetime | None = None
+
+    def not_ahead(self, now: datetime) -> datetime:
+        """The time of our clock, or that of the server where ours is ahead of it.
+
+        Whoever counts what is still to come calls it complete, and never looks again. The server's
+        time is that of its latest answer, to the second (HTTP `Date`); ours while there is none.
+        """
+        if self._server_time is None:
+            return now
+        return min(now, self._server_time + timedelta(seconds=1))
 
     @property
     def url(self) -> str:
@@ -104,7 +117,17 @@ class Api:
                 headers={"Content-Type": "application/json"},
             )
             self.bytes_received += len(response.content)
+            self._server_time = _date_of(response) or self._server_time
             return response.json() if response.content else None
+
+
+def _date_of(response: httpx.Response) -> datetime | None:
+    """When the server answered; None where it, or a proxy, does not say."""
+    try:
+        date = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 @asynccontextmanager

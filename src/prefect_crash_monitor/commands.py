@@ -12,6 +12,7 @@ from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.backfill import Progress, backfill
 from prefect_crash_monitor.bundles import Bundle
 from prefect_crash_monitor.capture import capture_bundle
+from prefect_crash_monitor.clock import by_the_server
 from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.delivery import by_incident, notified
@@ -50,6 +51,8 @@ async def count_window(
     window = Window(since, until)
     async with open_api() as api:
         observation = await observe(api, window, now=now, settle=Policy().settle)
+        if (then := api.not_ahead(now)) < now:  # else the future would be called complete
+            observation = await observe(api, window, now=then, settle=Policy().settle)
         own = await own_deployments_of(api, observation.crashes)
         diagnoses = await _diagnoses(api, observation, own) if by_cause else None
         record = count(
@@ -109,8 +112,8 @@ async def run_once(policy: str) -> dict[str, Any]:
     """One cycle; the record of the latest interval."""
     async with open_api() as api:
         settings = await load_settings(api, policy)
-        place = Place(ui_url=PREFECT_UI_URL.value() or "")
-        result = await run_cycle(api, settings, place, datetime.now(UTC))
+        settings, now = by_the_server(api, settings, datetime.now(UTC))
+        result = await run_cycle(api, settings, Place(ui_url=PREFECT_UI_URL.value() or ""), now)
         return result.to_json() | {"requests": api.requests}
 
 
@@ -118,7 +121,8 @@ async def backfill_since(policy: str, since: datetime, progress: Progress) -> li
     """The records of the past intervals that were counted only now."""
     async with open_api() as api:
         settings = await load_settings(api, policy)
-        records = await backfill(api, settings, since, datetime.now(UTC), progress)
+        settings, now = by_the_server(api, settings, datetime.now(UTC))
+        records = await backfill(api, settings, since, now, progress)
         return [record_json(record) for record in records]
 
 

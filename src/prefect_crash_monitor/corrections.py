@@ -12,7 +12,12 @@ from prefect_crash_monitor.model import Fate, IntervalRecord, Window
 
 def correctable(ledger: Ledger, horizon: datetime) -> tuple[Counted, ...]:
     """The intervals already counted that a late event may still correct."""
-    return tuple(counted for counted in ledger.counted if counted.window.start >= horizon)
+    return tuple(
+        counted
+        for counted in ledger.counted
+        # Of an interval whose marks are forgotten every crash would look late.
+        if counted.window.start >= horizon and (counted.marks or not counted.crashed)
+    )
 
 
 def corrections(

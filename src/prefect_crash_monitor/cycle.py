@@ -114,7 +114,9 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         Registered(digest=""),
     )
     still_unsent, given_up = unsent(ledger.outbox, again, now)
-    result = _decided(seen, (*settings.notices, *registered.notices, *given_up), parts)
+    result = _decided(
+        seen, (*settings.notices, *ledger.notices, *registered.notices, *given_up), parts
+    )
     events = events_to_tell(
         result.records,
         result.judgement.transitions,
@@ -215,7 +217,7 @@ async def _already_counted(
     return Result(
         record=record,
         judgement=Judgement(incidents=ledger.incidents),
-        notices=(*settings.notices, notice, *parts.reasons),
+        notices=(*settings.notices, *ledger.notices, notice, *parts.reasons),
     )
 
 

@@ -132,11 +132,17 @@ def deliveries_json(deliveries: Iterable[Delivery]) -> list[dict[str, Any]]:
 
 
 def deliveries_of(items: Iterable[Mapping[str, Any]]) -> tuple[Delivery, ...]:
-    """The deliveries of the ledger's JSON; those that a later version decided otherwise are left
-    out, as they are watched but for the report."""
-    known = set(Why)
+    """The deliveries of the ledger's JSON.
+
+    Fields of later versions are left out. So are deliveries that a later version decided for a
+    reason that this one does not know: they are watched but for the report.
+    """
+    reasons, names = set(Why), set(Delivery.__dataclass_fields__)
     return tuple(
-        Delivery(**{**item, "told_at": moment(item["told_at"]), "why": Why(item["why"])})
+        Delivery(
+            **{key: value for key, value in item.items() if key in names}
+            | {"told_at": moment(item["told_at"]), "why": Why(item["why"])}
+        )
         for item in items
-        if item["why"] in known
+        if item["why"] in reasons
     )

@@ -17,6 +17,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.settings import PREFECT_UI_URL
 
 from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.clock import by_the_server
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.redact import redact
@@ -47,7 +48,8 @@ async def monitor(
     with _logs_to_run():
         async with open_api() as api:
             settings = await load_settings(api, policy, overrides)
-            result = await run_cycle(api, settings, _place(), datetime.now(UTC))
+            settings, now = by_the_server(api, settings, datetime.now(UTC))
+            result = await run_cycle(api, settings, _place(), now)
             _log.info("%d incidents open, %d requests", len(result.judgement.open), api.requests)
     return result.to_json()
 
@@ -66,7 +68,7 @@ async def triage(flow_run_id: str, incident: str = "", policy: str = "default") 
     with _logs_to_run():
         async with open_api() as api:
             settings = await load_settings(api, policy)
-            now = datetime.now(UTC)
+            settings, now = by_the_server(api, settings, datetime.now(UTC))
             done = await run_triage(api, flow_run_id, incident, settings, _place(), now)
             _log.info("%s: %s, %d requests", done["artifact"], done["cause"], api.requests)
     return done

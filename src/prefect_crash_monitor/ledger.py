@@ -22,12 +22,12 @@ from prefect_crash_monitor.ghosts import found
 from prefect_crash_monitor.ghosts.found import Found
 from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window, mark
+from prefect_crash_monitor.policy import INTERVALS_KEPT
 from prefect_crash_monitor.reading import moment
 
 VERSION = 1
 
-SERIES_KEPT = 288
-"""Intervals in the trend: a day at five minutes."""
+SERIES_KEPT = INTERVALS_KEPT
 
 CLOSED_KEPT = 200
 CLOSED_KEPT_FOR = timedelta(days=30)
@@ -80,6 +80,8 @@ class Ledger:
     own_deployments: tuple[str, ...] = ()
     acts: tuple[Act, ...] = ()
     """What the monitor did, would have done in a dry run, or was about to do; oldest first."""
+    notices: tuple[str, ...] = field(default=(), compare=False)
+    """What a reader must know of how it was read; not stored."""
 
 
 def entry(record: IntervalRecord, known: Iterable[str] = ()) -> Counted:

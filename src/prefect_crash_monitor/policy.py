@@ -36,6 +36,10 @@ DAY = timedelta(days=1)
 BLOCK_NAME = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 
 
+INTERVALS_KEPT = 288
+"""Intervals that the ledger remembers, for the trend and for corrections: a day at five minutes."""
+
+
 class Policy(BaseModel):
     """Everything that can be set; the defaults suit a shop of 20 to 2,000 deployments."""
 
@@ -250,6 +254,12 @@ class Policy(BaseModel):
             raise ValueError(f"interval {self.interval} does not divide a day in whole seconds")
         if self.catch_up < self.interval:
             raise ValueError(f"catch_up {self.catch_up} is shorter than interval {self.interval}")
+        if self.late_horizon > INTERVALS_KEPT * self.interval:
+            raise ValueError(
+                f"late_horizon {self.late_horizon} is longer than the {INTERVALS_KEPT} intervals "
+                f"that are remembered ({INTERVALS_KEPT * self.interval}): nothing earlier can be "
+                "corrected. Lower it, or raise interval"
+            )
         names = [rule.name for rule in self.rules]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:

@@ -75,13 +75,13 @@ async def prune_artifacts(api: Api, monitor: str, *, keep: int) -> None:
     """
     for key in (REPORT_KEY, ROWS_KEY):
         own = artifact_key(key, monitor)
-        await prune(api, {"any_": [own]}, keep=keep, is_ours=own.__eq__)
+        await prune(api, {"key": {"any_": [own]}}, keep=keep, is_ours=own.__eq__)
 
 
-async def prune(api: Api, key_filter: Body, *, keep: int, is_ours: Callable[[str], bool]) -> None:
+async def prune(api: Api, filter_: Body, *, keep: int, is_ours: Callable[[str], bool]) -> None:
     """Removes artifacts beyond the newest `keep` that the filter finds, where the key is ours."""
     body = {
-        "artifacts": {"key": dict(key_filter)},
+        "artifacts": dict(filter_),
         "sort": "CREATED_DESC",
         "offset": keep,
         "limit": PRUNED_AT_ONCE,

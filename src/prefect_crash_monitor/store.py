@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor.api import Api
-from prefect_crash_monitor.errors import ApiTrouble
+from prefect_crash_monitor.errors import ApiTrouble, BadInput
 from prefect_crash_monitor.event_pages import PAGE
 from prefect_crash_monitor.events import (
     INCIDENT_EVENTS,
@@ -28,6 +28,7 @@ from prefect_crash_monitor.events import (
 )
 from prefect_crash_monitor.ledger import Counted, Ledger, from_json, incident_of, to_json
 from prefect_crash_monitor.model import Incident, Window, mark
+from prefect_crash_monitor.publish import prune
 from prefect_crash_monitor.reading import moment, whole_answer
 from prefect_crash_monitor.windows import EPOCH
 
@@ -42,6 +43,21 @@ READ = 5
 
 KEPT = 2
 """The one before is kept: should the newest be damaged, a cycle is repeated, not the history."""
+
+LARGEST = 64 * 2**20
+"""Bytes that a ledger may unfold to: four times that of the largest storm seen. Without a bound a
+few kilobytes may unfold to any size."""
+
+AHEAD = timedelta(hours=1)
+"""How far a watermark may be ahead of our clock: two machines differ, and so do test clocks."""
+
+DAMAGE = (AttributeError, KeyError, TypeError, ValueError, RecursionError, zlib.error)
+
+UNUSABLE = "A ledger on the server was not used:"
+REBUILT = (
+    "The ledger was rebuilt from the monitor's own events: streaks, rates, ghosts, actions and "
+    "known causes begin anew."
+)
 
 REBUILT_PAGES = 5
 REBUILT_SPAN = timedelta(days=13)
@@ -74,10 +90,15 @@ class LedgerStore:
         artifacts = await self._api.post("/artifacts/filter", body)
         with whole_answer("the ledger"):
             self._stored = [artifact["id"] for artifact in artifacts]
-        ledgers = [ledger for artifact in artifacts if (ledger := _parsed(artifact))]
+        read = [_parsed(artifact, now) for artifact in artifacts]
+        ledgers = [ledger for ledger in read if isinstance(ledger, Ledger)]
+        refused = tuple(dict.fromkeys(reason for reason in read if isinstance(reason, str)))
         if ledgers:
-            return max(ledgers, key=lambda ledger: ledger.watermark or EPOCH)
-        return await self._rebuild(now)
+            ledger = max(ledgers, key=lambda ledger: ledger.watermark or EPOCH)
+            return replace(ledger, notices=refused)
+        rebuilt = await self._rebuild(now)
+        said = (*refused, REBUILT) if rebuilt.counted or refused else ()
+        return replace(rebuilt, notices=said)
 
     async def write(self, ledger: Ledger) -> None:
         """Stores the ledger, and removes the ones that it replaces.
@@ -93,6 +114,10 @@ class LedgerStore:
         with suppress(ApiTrouble):
             for artifact in self._stored[KEPT - 1 :]:
                 await self._api.delete(f"/artifacts/{artifact}")
+            if len(self._stored) >= READ:  # some were left when deleting was refused
+                await prune(
+                    self._api, {"type": {"any_": [self._type]}}, keep=KEPT, is_ours=_is_anything
+                )
 
     async def _rebuild(self, now: datetime) -> Ledger:
         """What the monitor's own events tell of what was counted, and of its incidents."""
@@ -101,7 +126,9 @@ class LedgerStore:
         incidents_of_all = {"id_prefix": [f"{INCIDENT_RESOURCE}."]}
         told = await self._own_events(sorted(INCIDENT_EVENTS.values()), incidents_of_all, now)
         with whole_answer("the monitor's own events"):
-            intervals = [_counted_of(event) for event in counted]
+            # Anyone may post such an event; none of ours is of an interval that is not over yet.
+            latest = now + AHEAD
+            intervals = [c for event in counted if (c := _counted_of(event)).window.end <= latest]
             intervals.sort(key=lambda c: (c.window, c.revision))
             by_window = {c.window: c for c in intervals}
             incidents: dict[str, Incident] = {}
@@ -159,19 +186,36 @@ def unpacked(text: str) -> str:
     """The text of what was packed.
 
     Raises:
-        ValueError, zlib.error: when it is damaged.
+        ValueError, zlib.error: when it is damaged, or grows beyond `LARGEST`.
     """
     if not text.startswith(PACKED):
         return text
-    return zlib.decompress(base64.b64decode(text.removeprefix(PACKED))).decode()
+    inflate = zlib.decompressobj()
+    data = inflate.decompress(base64.b64decode(text.removeprefix(PACKED)), LARGEST)
+    if not inflate.eof:
+        raise ValueError("it is cut off, or larger than any ledger")
+    return data.decode()
 
 
-def _parsed(artifact: Mapping[str, Any]) -> Ledger | None:
-    """The ledger of an artifact; None where it is damaged, so that an older one serves."""
+def _parsed(artifact: Mapping[str, Any], now: datetime) -> Ledger | str:
+    """The ledger of an artifact, or why it is none, so that an older one serves.
+
+    Anyone who may write artifacts may write one that looks like ours.
+    """
     try:
-        return from_json(json.loads(unpacked(artifact["data"])))
-    except (AttributeError, KeyError, TypeError, ValueError, zlib.error):
-        return None
+        ledger = from_json(json.loads(unpacked(artifact["data"])))
+    except (*DAMAGE, BadInput) as error:
+        return f"{UNUSABLE} {error if isinstance(error, BadInput) else 'it is damaged'}."
+    if (ledger.watermark or EPOCH) > now + AHEAD:
+        return (
+            f"{UNUSABLE} it has counted until {ledger.watermark}, which is still to come. Was the "
+            "clock of a machine that ran the monitor ahead?"
+        )
+    return ledger
+
+
+def _is_anything(_key: str) -> bool:
+    return True
 
 
 def _counted_of(event: Mapping[str, Any]) -> Counted:

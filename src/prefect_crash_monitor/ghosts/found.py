@@ -170,5 +170,6 @@ def _times_as_text(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _crash_of(item: Mapping[str, Any]) -> Crash:
     pairs = tuple((str(key), str(value)) for key, value in item["labels"])
-    values = {**item, "at": moment(item["at"]), "tags": tuple(item["tags"]), "labels": pairs}
+    known = {key: value for key, value in item.items() if key in Crash.__dataclass_fields__}
+    values = {**known, "at": moment(item["at"]), "tags": tuple(item["tags"]), "labels": pairs}
     return Crash(**values)

@@ -55,7 +55,7 @@ async def run_triage(
         "Old triages were not removed",
         prune(
             api,
-            {"like_": f"{TRIAGE_KEY}-"},
+            {"key": {"like_": f"{TRIAGE_KEY}-"}},
             keep=settings.policy.reports_kept,
             is_ours=lambda key: OWN_KEY.fullmatch(key) is not None,
         ),
