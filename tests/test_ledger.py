@@ -18,7 +18,7 @@ from tests.support.world import World, unique
 from prefect_crash_monitor.act import Act, ActKind
 from prefect_crash_monitor.action_rules import Mode
 from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.corrections import correctable
+from prefect_crash_monitor.corrections import correctable, found_late
 from prefect_crash_monitor.delivery import Delivery, Why
 from prefect_crash_monitor.ledger import (
     CLOSED_KEPT,
@@ -33,7 +33,7 @@ from prefect_crash_monitor.ledger import (
     to_json,
     vanished,
 )
-from prefect_crash_monitor.model import Diagnosis, Fate, Incident, IntervalRecord, Window
+from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident, IntervalRecord, Window
 from prefect_crash_monitor.store import (
     KEPT,
     LARGEST,
@@ -351,6 +351,19 @@ def test_an_interval_whose_marks_are_forgotten_is_not_corrected():
 
     for counted, expected in ((forgotten, ()), (known, (known,)), (quiet, (quiet,))):
         assert correctable(replace(GOOD, counted=(counted,)), NOON) == expected
+
+
+def test_crashes_found_by_a_correction_are_those_not_counted_before():
+    """The metric used to leave them out, for good."""
+    window = Window(NOON, NOON + MINUTE)
+    known, late_one, other = (
+        Crash(state_id=f"{n}" * 12, at=at, flow_run_id="r")
+        for n, at in ((1, NOON), (2, NOON), (3, NOON + MINUTE))
+    )
+    counted = Counted(window=window, crashed=1, complete=True, marks=frozenset({known.mark}))
+    corrected = IntervalRecord(window=window, counted_at=NOON, revision=1)
+
+    assert found_late([known, late_one, other], [counted], [corrected]) == [late_one]
 
 
 @pytest.mark.server

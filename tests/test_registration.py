@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from tests.support.world import World, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.automation_plan import is_own_automation
+from prefect_crash_monitor.api import Api, open_api
+from prefect_crash_monitor.automation_plan import difference, is_own_automation
 from prefect_crash_monitor.automations import PREFIX
-from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
+from prefect_crash_monitor.errors import BadInput, Refused, UnsuitableBlock
 from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.registration import Registration, register
@@ -400,3 +400,65 @@ async def test_odd_names_of_monitors_are_refused(api_url, name):
             await load_settings(api, name)
 
         assert api.requests == 0
+
+
+class FullPlan(Api):
+    """A fake: Prefect Cloud's plan is full, so one automation of ours more is refused."""
+
+    def __init__(self, api: Api, refused: str) -> None:
+        super().__init__(api._client)
+        self._refused = refused
+
+    async def post(self, path: str, body: Any) -> Any:
+        """Refuses the one automation."""
+        if path == "/automations/" and self._refused in body["name"]:
+            raise Refused("The plan allows no more automations (403).")
+        return await super().post(path, body)
+
+
+async def test_one_that_is_refused_does_not_keep_the_others_away(world, monitor, block):
+    """A plan's limit used to leave a monitor that notifies of nothing, and counts nothing."""
+    policy = Policy(receiver=block)
+    async with open_api() as api:
+        done = await register(FullPlan(api, "incident reminded"), policy, monitor=monitor)
+        again = await register(api, policy, monitor=monitor)
+
+    assert len(done.created) == NUMBER - 1
+    assert done.failed == (
+        f"{named('incident reminded', monitor)}: The plan allows no more automations (403).",
+    )
+    assert again.created == (named("incident reminded", monitor),)
+    assert again.failed == ()
+
+
+async def test_a_field_that_a_later_prefect_adds_is_no_difference(world, monitor, block):
+    """Else each registration would update all automations, which forgets their cooldowns."""
+    async with open_api() as api:
+        await register(api, Policy(receiver=block), monitor=monitor)
+        there = on_server(world, monitor)
+        wanted = [{**body, "enabled": True} for body in there]
+        for body in there:
+            body["trigger"] = body["trigger"] | {"added_later": None}
+            body["actions"] = [action | {"added_later": 0} for action in body["actions"]]
+
+    assert not difference(wanted, there, monitor=monitor)
+    there[0]["actions"] = [*there[0]["actions"], {"type": "do-nothing"}]
+    assert len(difference(wanted, there, monitor=monitor).update) == 1
+
+
+async def test_a_deployment_that_runs_less_often_is_not_called_silent_before_each_cycle(
+    world, monitor, block
+):
+    """The dead man's span follows the deployment's schedule where that is the longer one."""
+    world.deployment(
+        "crash-monitor",
+        monitor,
+        tags=[OWN_TAG],
+        parameters={"policy": monitor},
+        schedules=[{"active": True, "schedule": {"interval": 600.0}}],
+    )
+    policy = Policy(receiver=block, interval=MINUTE, silent_after=3)
+    async with open_api() as api:
+        await register(api, policy, monitor=monitor)
+
+    assert of(world, monitor, "monitor silent")["trigger"]["within"] == 1800

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from prefect_crash_monitor.automations import PREFIX, UNUSABLE, Body
@@ -57,15 +58,36 @@ def difference(desired: Sequence[Body], found: Sequence[Body], *, monitor: str) 
         update=tuple(
             (str(server["id"]), {**body, "enabled": server["enabled"]})
             for body, server in there
-            if _normal(body) != _normal(server)
+            if not _agrees(server, body)
         ),
-        unchanged=tuple(b["name"] for b, server in there if _normal(b) == _normal(server)),
+        unchanged=tuple(b["name"] for b, server in there if _agrees(server, b)),
         remove=tuple((str(b["id"]), b["name"]) for b in own if b["id"] not in keep),
     )
 
 
 def _tells_unusable(body: Body) -> bool:
     return any(action.get("block_document_id") == UNUSABLE for action in body["actions"])
+
+
+def _agrees(server: Body, ours: Body) -> bool:
+    """Whether the server has all that we want; fields that a later Prefect adds are its own."""
+    trigger = {key: server["trigger"].get(key) for key in ours["trigger"]}
+    actions = {
+        key: [_like(action, wanted) for action, wanted in _pairs(server[key], ours[key])]
+        for key in ("actions", "actions_on_trigger")
+    }
+    return _normal({**server, "trigger": trigger, **actions}) == _normal(ours)
+
+
+def _like(action: Body | None, wanted: Body | None) -> Body | None:
+    if action is None or wanted is None:
+        return action
+    return {key: action.get(key) for key in wanted}
+
+
+def _pairs(theirs: Sequence[Body], ours: Sequence[Body]) -> list[tuple[Body | None, Body | None]]:
+    """Actions side by side; one that has no counterpart is none of ours."""
+    return list(zip_longest(theirs, ours))
 
 
 def _normal(body: Body) -> str:

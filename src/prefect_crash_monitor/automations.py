@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from prefect_crash_monitor.events import (
@@ -46,8 +47,13 @@ class Receivers:
     """By `Share.field`."""
 
 
-def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -> list[Body]:
-    """Everything that is registered for a policy; notifying ones do nothing without a receiver."""
+def desired_automations(
+    policy: Policy, receivers: Receivers, *, monitor: str, every: timedelta = timedelta(0)
+) -> list[Body]:
+    """Everything that is registered for a policy; notifying ones do nothing without a receiver.
+
+    `every`: how often the deployment runs; the dead man's span goes by it where it is the longer.
+    """
     cooldown = policy.cooldown.total_seconds()
     incidents = [
         _automation(
@@ -77,7 +83,8 @@ def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -
         )
         for share in shares(policy)
     ]
-    watched = [body["name"] for body in [*incidents, *_silence(policy, receivers, monitor)]]
+    silence = _silence(policy, receivers, monitor, max(every, policy.interval))
+    watched = [body["name"] for body in [*incidents, *silence]]
     failed = _automation(
         "notification failed",
         monitor,
@@ -94,7 +101,7 @@ def desired_automations(policy: Policy, receivers: Receivers, *, monitor: str) -
             FAILED_TEXT,
         ),
     )
-    return [*incidents, *_silence(policy, receivers, monitor), failed]
+    return [*incidents, *silence, failed]
 
 
 def automation_of_incident(policy: Policy, kind: str, severity: str, monitor: str) -> str:
@@ -107,14 +114,14 @@ def automation_name(what: str, monitor: str) -> str:
     return f"{PREFIX}{what}" if monitor == DEFAULT_MONITOR else f"{PREFIX}{what} ({monitor})"
 
 
-def _silence(policy: Policy, receivers: Receivers, monitor: str) -> list[Body]:
+def _silence(policy: Policy, receivers: Receivers, monitor: str, every: timedelta) -> list[Body]:
     """The monitor's own dead-man switch, in the two forms that Prefect has.
 
     With `after` it is precise, but fires once and only after a first count; without `after` it
     also sees a monitor that never ran, but late by up to three times its span, and repeats.
     """
     tick = {RESOURCE: f"{MONITOR_LABEL}.{monitor}"}
-    within = policy.silent_after * policy.interval.total_seconds()
+    within = policy.silent_after * every.total_seconds()
     precise = {
         **_trigger("Proactive", max(within, SHORTEST_PROACTIVE_SECONDS), [RESOURCE]),
         "match": tick,

@@ -26,6 +26,9 @@ from prefect_crash_monitor.answering import (
 from prefect_crash_monitor.cli_silence import add_silence_commands
 from prefect_crash_monitor.model import DEFAULT_MONITOR
 
+API_TROUBLE = 3
+"""Exit code where Prefect did not do all that was asked for."""
+
 FOUND = 1
 """Exit code of a command that looked for trouble and found it."""
 
@@ -189,10 +192,14 @@ def register(
     from prefect_crash_monitor.commands import register_now
     from prefect_crash_monitor.render.terminal import registration_text
 
-    answer, warnings = run_to_its_end(lambda: register_now(policy, remove=remove, dry_run=dry_run))
-    for warning in warnings:
+    answer, warnings, failed = run_to_its_end(
+        lambda: register_now(policy, remove=remove, dry_run=dry_run)
+    )
+    for warning in (*warnings, *failed):
         typer.echo(warning, err=True)
     show(answer, as_json, registration_text)
+    if failed:
+        raise typer.Exit(API_TROUBLE)
 
 
 @app.command()

@@ -128,14 +128,15 @@ async def backfill_since(policy: str, since: datetime, progress: Progress) -> li
 
 async def register_now(
     policy: str, *, remove: bool, dry_run: bool
-) -> tuple[dict[str, list[str]], tuple[str, ...]]:
-    """What was created, updated, left unchanged, removed; and warnings."""
+) -> tuple[dict[str, list[str]], tuple[str, ...], tuple[str, ...]]:
+    """What was created, updated, left unchanged, removed; warnings; and what Prefect refused."""
     async with open_api() as api:
         settings = await load_settings(api, policy)
         registration = await register(
             api, settings.policy, monitor=settings.name, remove=remove, dry_run=dry_run
         )
-        return registration.to_json(), (*settings.notices, *registration.warnings)
+        warnings = (*settings.notices, *registration.warnings)
+        return registration.to_json(), warnings, registration.failed
 
 
 async def open_incidents(policy: str) -> list[dict[str, Any]]:

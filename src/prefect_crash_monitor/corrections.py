@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
 from prefect_crash_monitor.ledger import Counted, Ledger, late, vanished
-from prefect_crash_monitor.model import Fate, IntervalRecord, Window
+from prefect_crash_monitor.model import Crash, Fate, IntervalRecord, Window
 
 
 def correctable(ledger: Ledger, horizon: datetime) -> tuple[Counted, ...]:
@@ -30,6 +30,21 @@ def corrections(
         for counted, record in records
         if late(counted, record) or (record.complete and not counted.complete)
     )
+
+
+def found_late(
+    crashes: Iterable[Crash], earlier: Iterable[Counted], records: Iterable[IntervalRecord]
+) -> list[Crash]:
+    """The crashes of corrected records that the count of their interval had not."""
+    known = {counted.window: counted.marks for counted in earlier}
+    crashes = list(crashes)
+    return [
+        crash
+        for record in records
+        if record.window in known
+        for crash in crashes
+        if crash.at in record.window and crash.mark not in known[record.window]
+    ]
 
 
 def in_words(record: IntervalRecord, before: Counted) -> str:

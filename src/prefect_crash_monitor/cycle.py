@@ -17,6 +17,7 @@ from prefect_crash_monitor.act import Act, acts_json, remember
 from prefect_crash_monitor.acting import Actor
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.confirmation import told_now
+from prefect_crash_monitor.corrections import found_late
 from prefect_crash_monitor.count import count, record_json
 from prefect_crash_monitor.deciding import count_due, judge_due, remembered
 from prefect_crash_monitor.decision_log import log_decisions
@@ -133,7 +134,8 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     # What is decided is remembered before it is told: a cycle killed in between is not decided
     # again, perhaps otherwise, and the next one sends what is missing.
     await store.write(after)
-    metric.add_crashes(seen.new)
+    late = found_late(seen.crashes, ledger.counted, result.records)
+    metric.add_crashes([*seen.new, *late])
     return await _tell(api, result, events, actor, registered, parts)
 
 

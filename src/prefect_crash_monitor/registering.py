@@ -41,6 +41,9 @@ async def register_if_changed(
         done = await register(api, policy, monitor=monitor)
     except UnsuitableBlock as error:
         return Registered(digest="", notices=(*nobody, str(error)), error=error)
+    failed = tuple(f"Not registered, the next cycle tries again: {why}" for why in done.failed)
     return Registered(
-        digest=digest, notices=done.warnings, triage_deployment=done.triage_deployment
+        digest="" if failed else digest,
+        notices=(*done.warnings, *failed),
+        triage_deployment=done.triage_deployment,
     )

@@ -7,17 +7,19 @@ of each, whoever raced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.automation_plan import Plan, difference
 from prefect_crash_monitor.automations import Body, desired_automations
-from prefect_crash_monitor.errors import NotThere, UnsuitableBlock
-from prefect_crash_monitor.model import OWN_TAG
+from prefect_crash_monitor.errors import Failing, NotThere, Refused, UnsuitableBlock
+from prefect_crash_monitor.model import DEFAULT_MONITOR, OWN_TAG
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.reading import whole_answer
+from prefect_crash_monitor.reading import rows, whole_answer
 from prefect_crash_monitor.receivers import find_receivers
 from prefect_crash_monitor.routing import untold
 from prefect_crash_monitor.triage.automation import DEPLOYMENT, NOT_DEPLOYED, triage_automation
@@ -25,6 +27,8 @@ from prefect_crash_monitor.triage.automation import DEPLOYMENT, NOT_DEPLOYED, tr
 PAGE = 200
 ROUNDS = 5
 """Looks at the server until it agrees; two are enough unless others register meanwhile."""
+
+MONITOR_FLOW = "crash-monitor"
 
 STILL_DIFFERENT = (
     "The automations on the server still differ from what the policy wants: somebody else keeps "
@@ -41,6 +45,8 @@ class Registration:
     unchanged: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    """What Prefect refused, each with its reason: a right that is missing, a limit of the plan."""
     triage_deployment: str = ""
     """Id of our deployment that triages; empty where it is not there, or not wanted."""
 
@@ -59,6 +65,8 @@ async def register(
 ) -> Registration:
     """Registers, or removes, the automations of one monitor.
 
+    One that Prefect refuses does not keep the others from being registered.
+
     Raises:
         UnsuitableBlock: a receiver is missing or cannot notify; the automations that do not need
             it are registered all the same.
@@ -66,20 +74,22 @@ async def register(
     """
     wanted = _Wanted() if remove else await _wanted(api, policy, monitor)
     first = plan = difference(wanted.automations, await _tagged(api), monitor=monitor)
+    failed: dict[str, str] = {}
     for _ in range(0 if dry_run else ROUNDS):
-        if not plan:
+        if not plan or failed:
             break
-        await _apply(api, plan)
+        failed = await _apply(api, plan)
         plan = difference(wanted.automations, await _tagged(api), monitor=monitor)
     if wanted.unsuitable is not None:
         raise wanted.unsuitable
-    still = (STILL_DIFFERENT,) if plan and not dry_run else ()
+    still = (STILL_DIFFERENT,) if plan and not dry_run and not failed else ()
     return Registration(
-        created=tuple(body["name"] for body in first.create),
-        updated=tuple(body["name"] for _, body in first.update),
+        created=tuple(body["name"] for body in first.create if body["name"] not in failed),
+        updated=tuple(body["name"] for _, body in first.update if body["name"] not in failed),
         unchanged=first.unchanged,
-        removed=tuple(sorted({name for _, name in first.remove})),
+        removed=tuple(sorted({name for _, name in first.remove} - set(failed))),
         warnings=(*wanted.warnings, *still),
+        failed=tuple(f"{name}: {why}" for name, why in failed.items()),
         triage_deployment=wanted.triage_deployment,
     )
 
@@ -96,7 +106,10 @@ class _Wanted:
 
 async def _wanted(api: Api, policy: Policy, monitor: str) -> _Wanted:
     found = await find_receivers(api, policy)
-    automations = desired_automations(policy, found.receivers, monitor=monitor)
+    every = timedelta(0)
+    with suppress(Refused, Failing):  # the policy's interval serves
+        every = await _slowest_schedule(api, monitor)
+    automations = desired_automations(policy, found.receivers, monitor=monitor, every=every)
     warnings = untold(policy)
     deployment = await _triage_deployment(api) if policy.triage else ""
     if deployment:
@@ -111,13 +124,23 @@ async def _wanted(api: Api, policy: Policy, monitor: str) -> _Wanted:
     )
 
 
-async def _apply(api: Api, plan: Plan) -> None:
+async def _apply(api: Api, plan: Plan) -> dict[str, str]:
+    """Does what is to be done; what Prefect refused, and why, by the automation's name."""
+    failed: dict[str, str] = {}
+
+    async def do(name: str, request: Awaitable[object]) -> None:
+        try:
+            await request
+        except (Refused, Failing) as error:
+            failed[name] = str(error)
+
     for body in plan.create:
-        await api.post("/automations/", body)
+        await do(body["name"], api.post("/automations/", body))
     for id_, body in plan.update:
-        await _put(api, id_, body)
-    for id_, _ in plan.remove:
-        await api.delete(f"/automations/{id_}")
+        await do(body["name"], _put(api, id_, body))
+    for id_, name in plan.remove:
+        await do(name, api.delete(f"/automations/{id_}"))
+    return failed
 
 
 async def _put(api: Api, id_: str, body: Mapping[str, Any]) -> None:
@@ -154,3 +177,25 @@ async def _triage_deployment(api: Api) -> str:
         return ""
     with whole_answer("the deployment that triages"):
         return str(deployment["id"]) if OWN_TAG in deployment["tags"] else ""
+
+
+async def _slowest_schedule(api: Api, monitor: str) -> timedelta:
+    """How often our deployment with this policy runs, by its longest active interval; 0: unknown.
+
+    Without it a deployment that runs less often than the policy's interval would be called silent
+    before each cycle.
+    """
+    body = {
+        "deployments": {"tags": {"all_": [OWN_TAG]}},
+        "flows": {"name": {"any_": [MONITOR_FLOW]}},
+    }
+    ours = rows(await api.post("/deployments/filter", body), "the monitor's deployments")
+    with whole_answer("the monitor's deployments"):
+        seconds = [
+            float(schedule["schedule"].get("interval") or 0)
+            for deployment in ours
+            if (deployment["parameters"] or {}).get("policy", DEFAULT_MONITOR) == monitor
+            for schedule in deployment["schedules"]
+            if schedule["active"]
+        ]
+    return timedelta(seconds=max(seconds, default=0))
