@@ -50,10 +50,7 @@ class Receivers:
 def desired_automations(
     policy: Policy, receivers: Receivers, *, monitor: str, every: timedelta = timedelta(0)
 ) -> list[Body]:
-    """Everything that is registered for a policy; notifying ones do nothing without a receiver.
-
-    `every`: how often the deployment runs; the dead man's span goes by it where it is the longer.
-    """
+    """All automations of a policy, which do nothing without a receiver; `every`: the schedule's."""
     cooldown = policy.cooldown.total_seconds()
     incidents = [
         _automation(
@@ -71,18 +68,7 @@ def desired_automations(
         for share in shares(policy)
         for kind in Kind
     ]
-    incidents += [
-        _automation(
-            f"incident digest{share.suffix}",
-            monitor,
-            f"Notifies once of many incidents that changed in one cycle{share.suffix}.",
-            _reactive(
-                DIGEST, {MONITOR_LABEL: monitor, TO_LABEL: share.field}, cooldown, [RESOURCE]
-            ),
-            _tell(share, receivers),
-        )
-        for share in shares(policy)
-    ]
+    incidents += _digests(policy, receivers, monitor)
     silence = _silence(policy, receivers, monitor, max(every, policy.interval))
     watched = [body["name"] for body in [*incidents, *silence]]
     failed = _automation(
@@ -102,6 +88,22 @@ def desired_automations(
         ),
     )
     return [*incidents, *silence, failed]
+
+
+def _digests(policy: Policy, receivers: Receivers, monitor: str) -> list[Body]:
+    cooldown = policy.cooldown.total_seconds()
+    return [
+        _automation(
+            f"incident digest{share.suffix}",
+            monitor,
+            f"Notifies once of many incidents that changed in one cycle{share.suffix}.",
+            _reactive(
+                DIGEST, {MONITOR_LABEL: monitor, TO_LABEL: share.field}, cooldown, [RESOURCE]
+            ),
+            _tell(share, receivers),
+        )
+        for share in shares(policy)
+    ]
 
 
 def automation_of_incident(policy: Policy, kind: str, severity: str, monitor: str) -> str:

@@ -134,8 +134,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
     # What is decided is remembered before it is told: a cycle killed in between is not decided
     # again, perhaps otherwise, and the next one sends what is missing.
     await store.write(after)
-    late = found_late(seen.crashes, ledger.counted, result.records)
-    metric.add_crashes([*seen.new, *late])
+    metric.add_crashes([*seen.new, *found_late(seen.crashes, ledger.counted, result.records)])
     return await _tell(api, result, events, actor, registered, parts)
 
 
