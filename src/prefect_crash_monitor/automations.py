@@ -52,7 +52,7 @@ def desired_automations(
 ) -> list[Body]:
     """All automations of a policy, which do nothing without a receiver; `every`: the schedule's."""
     cooldown = policy.cooldown.total_seconds()
-    incidents = [
+    incidents: list[Body] = [
         _automation(
             f"incident {kind}{share.suffix}",
             monitor,
