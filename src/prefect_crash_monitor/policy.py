@@ -71,7 +71,8 @@ class Policy(BaseModel):
         le=timedelta(days=7),
         description=(
             "How far back each cycle looks for events that came late, to correct a record. Too "
-            "short and a late event is never counted; too long and every cycle reads more. "
+            "short and a late event is never counted; too long and every cycle reads more. At "
+            "most 288 intervals, which is what the monitor remembers. "
             "Server outages and broker backlogs are mostly over within half an hour."
         ),
     )
