@@ -17,6 +17,7 @@ from prefect_crash_monitor.diagnose import Explained
 from prefect_crash_monitor.explain import Confidence, Explanation, Line, Severity, Verdict
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
 from prefect_crash_monitor.explain.explanation import Where
+from prefect_crash_monitor.explaining import explain_unread
 from prefect_crash_monitor.ghosts.found import found
 from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.ledger import Ledger, from_json, to_json
@@ -37,7 +38,7 @@ from prefect_crash_monitor.shares import asked as asked_for_shares
 from prefect_crash_monitor.shares import of_groups, totals
 from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.suspects import days_wanted, not_looked_at, wanted
-from prefect_crash_monitor.windows import due
+from prefect_crash_monitor.windows import EPOCH, due
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -148,7 +149,7 @@ class Simulator:
             return []
         span = span_to_read(self.ledger, plan, self.policy)
         crashes = tuple(c for c in self.shop.crashes if c.at in span)
-        diagnoses = {c.state_id: self.shop.diagnosis(c) for c in crashes}
+        diagnoses = self.diagnoses(crashes)
         asked = questions(
             self.ledger.memory, crashes, self.policy.rules, diagnoses, self.ledger.incidents
         )
@@ -190,6 +191,10 @@ class Simulator:
             self.ledger = from_json(json.loads(json.dumps(to_json(after))))
         return list(judgement.transitions)
 
+    def diagnoses(self, crashes: Sequence[Crash]) -> Mapping[str, Diagnosis]:
+        """Why runs crashed: as the shop says."""
+        return {c.state_id: self.shop.diagnosis(c) for c in crashes}
+
     def play(self, minutes: Iterable[float]) -> list[tuple[float, str, str, int]]:
         """Cycles at these minutes; (minute, kind, rule or group, crashes) of what is told."""
         return [
@@ -197,6 +202,17 @@ class Simulator:
             for minute in minutes
             for t in self.cycle(minute)
         ]
+
+
+@dataclass
+class Explaining(Simulator):
+    """A monitor that explains crashes itself, by their messages, each once, as it really does."""
+
+    def diagnoses(self, crashes: Sequence[Crash]) -> Mapping[str, Diagnosis]:
+        """Those of earlier cycles come from the ledger."""
+        judged = (self.ledger.watermark or EPOCH) - self.policy.grace
+        known = self.ledger.diagnoses
+        return explain_unread(crashes, known, settled_before=judged).diagnoses
 
 
 def quick(policy: Policy, **changes: object) -> Policy:
