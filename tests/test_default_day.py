@@ -29,7 +29,7 @@ def happened(minute: float, deployment: str, message: str) -> Crash:
 
 
 def day() -> Shop:
-    """From noon: a loop that is mended, a retried crash, a storm, an hour without monitor, a night."""
+    """From noon: a loop that is mended, a retried crash, a storm, an hour alone, a night."""
     crashes = numbered(
         [
             *(happened(at, "train-model/prod", SEGFAULT) for at in (61, 64, 69)),

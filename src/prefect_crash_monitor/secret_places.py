@@ -1,17 +1,13 @@
 """More rows for `redact`, each of which asks what stands at a place before it takes it out.
 
-Two more sources: the vendors' own token shapes, as gitleaks lists them (`data/vendor_tokens.json`),
-and values that look random wherever they stand.
+The last one takes out values that look random, wherever they stand.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 from prefect_crash_monitor.secret_patterns import CONFIDENTIAL, NAMES, STARS
 from prefect_crash_monitor.secret_values import (
@@ -21,6 +17,7 @@ from prefect_crash_monitor.secret_values import (
     is_secretive,
     says_nothing,
 )
+from prefect_crash_monitor.secret_vendors import Vendor, vendors
 
 Judge = Callable[[str], bool]
 
@@ -50,21 +47,6 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Vendor:
-    """One vendor's token; compiled when a text first has one of its words."""
-
-    name: str
-    source: str
-    hints: tuple[str, ...]
-
-    def apply(self, text: str, lowered: str) -> str:
-        """The text without this vendor's tokens."""
-        if not any(hint in lowered for hint in self.hints):
-            return text
-        return _compiled(self.source).sub(STARS, text)
-
-
-@dataclass(frozen=True, slots=True)
 class Random:
     """Values that look random, without any word that says so."""
 
@@ -75,20 +57,24 @@ class Random:
         return LONG.sub(_without_random, text)
 
 
-@cache
-def _compiled(source: str) -> re.Pattern[str]:
-    return re.compile(source)
-
-
 LONG = re.compile(r"[A-Za-z0-9+/_=~-]{14,}+")
 """What a value of base64, or of signs that URLs may have, is written with."""
 
 
+OF_AN_ID = re.compile(
+    r"(?i)(?:(?:request|host|trace|span|correlation|event|operation|activity|invocation|query|job|run"
+    r"|task|message|execution|build|deployment|version)[ _-]?id(?:-2)?|x-amz-id-2|etag|digest"
+    r"|checksum|integrity|sha\d{1,3})[\"']?[ \t]{0,2}[:=-]?[ \t]{0,2}[\"']?$"
+)
+"""In front of what is random, but only names something."""
+
+
 def _without_random(found: re.Match[str]) -> str:
     value = found[0]
-    if not is_random(value):
+    start = found.start()
+    if not is_random(value) or OF_AN_ID.search(found.string[max(start - 40, 0) : start]):
         return value
-    before = found.string[found.start() - 1 : found.start()]
+    before = found.string[start - 1 : start]
     if "/" in value and (value.startswith("/") or before in {".", ":", "~", "@"}):
         return PIECE.sub(lambda piece: STARS if is_random(piece[0]) else piece[0], value)
     return STARS
@@ -109,46 +95,6 @@ BETWEEN = (
 """What stands between a name and its value: in code, JSON, YAML, tables, tuples, prose."""
 
 END = r"""[^\s"'`,;&|<>()\[\]{}\\]"""
-
-VENDORS_OF_OURS = (
-    ("age", r"AGE-SECRET-KEY-1[A-Z0-9]{40,}", "age-secret-key"),
-    ("new relic", r"NR(?:AK|II|RA|BR)-[A-Za-z0-9-]{20,}", "nrak- nrii- nrra- nrbr-"),
-    ("langsmith", r"lsv2_(?:pt|sk)_[0-9a-f_]{30,}|ls__[0-9a-f]{30,}", "lsv2_ ls__"),
-    ("mailgun", r"(?<![a-z])key-[0-9a-f]{32}", "key-"),
-    ("mailchimp", r"[0-9a-f]{32}-us\d{1,2}\b", "-us"),
-    ("sentry", r"sntry[su]_[\w+/=-]{20,}", "sntry"),
-    ("digitalocean", r"do[opr]_v1_[0-9a-f]{32,}", "_v1_"),
-    ("figma", r"figd_[\w-]{30,}", "figd_"),
-    ("supabase", r"sb[ps]_[0-9a-f]{30,}|sb_secret_[\w-]{20,}", "sbp_ sbs_ sb_secret_"),
-    ("xai, groq", r"(?:xai|gsk)[-_][A-Za-z0-9]{40,}", "xai- gsk_"),
-    ("posthog", r"ph[xc]_[A-Za-z0-9]{30,}", "phx_ phc_"),
-    ("stripe", r"[srp]k_(?:live|test|prod)_\w{10,}", "k_live_ k_test_ k_prod_"),
-    ("square", r"sq0(?:atp|csp|idp)-[\w-]{20,}", "sq0"),
-    ("telegram", r"\d{8,10}:A[A-Za-z0-9_-]{32,}", ":a"),
-    ("atlassian", r"AT(?:ATT3|CTT3|BB)[\w=.-]{20,}", "atatt3 atctt3 atbb"),
-    ("doppler", r"dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.]{30,}", "dp."),
-    ("netlify, terraform", r"nfp_\w{30,}|tfp_\w{30,}", "nfp_ tfp_"),
-    ("shopify", r"shp(?:at|ca|pa|ss)_[0-9a-f]{20,}", "shp"),
-    ("notion", r"(?:ntn|secret)_[A-Za-z0-9]{40,}", "ntn_ secret_"),
-    ("artifactory", r"AKCp[A-Za-z0-9]{30,}|cmVmdGtuO[A-Za-z0-9]{30,}", "akcp cmvmdgtuo"),
-    ("twilio", r"\bSK[0-9a-f]{32}\b", "sk"),
-    ("postmark, azure devops", r"\bAzCa[A-Za-z0-9+/]{30,}", "azca"),
-)
-"""Tokens of vendors that gitleaks knows only with a name in front, not at all, or in one length."""
-
-
-@cache
-def vendors() -> tuple[Vendor, ...]:
-    """The vendors' tokens, ours first."""
-    listed = files("prefect_crash_monitor").joinpath("data", "vendor_tokens.json").read_text()
-    return (
-        *(Vendor(name, source, tuple(hints.split())) for name, source, hints in VENDORS_OF_OURS),
-        *(
-            Vendor(row["name"], row["pattern"], tuple(row["hints"]))
-            for row in json.loads(listed)["rules"]
-        ),
-    )
-
 
 PLACES: tuple[Place, ...] = (
     _place(
@@ -181,11 +127,49 @@ PLACES: tuple[Place, ...] = (
     ),
     _place(
         "password in words",
-        r"\b(?:password|passwd|passphrase|pass)[ \t]{1,3}(?:is[ \t]|\()?[\"'`]?(?P<secret>"
-        + END
-        + r"{6,})",
+        r"\b(?:password|passwd|passphrase|pass|identified[ ]by)[ \t]{1,3}(?:is[ \t]|\()?"
+        r"[\"'`]?(?P<secret>" + END + r"{6,})",
+        is_secretive,
+        "pass identified",
+    ),
+    _place(
+        "name that ends in pass",
+        r"[a-z0-9_.-]{0,40}pass(?![a-z])" + BETWEEN + r"(?P<secret>" + END + r"{5,}+)",
         is_secretive,
         "pass",
+    ),
+    _place(
+        "login in base64",
+        r"(?<![a-z])auth" + BETWEEN + r"(?P<secret>[a-z0-9+/]{16,}+={0,2})",
+        is_secretive,
+        "auth",
+    ),
+    _place(
+        "password file of PostgreSQL",
+        r"(?<!\S)[\w.*-]{1,80}:(?:\d{2,5}|\*):[\w*-]{1,60}:[\w*-]{1,60}:(?P<secret>[^\s:]{4,}+)",
+        is_secretive,
+        ":",
+    ),
+    _place(
+        "licence",
+        r"(?:licen[cs]e|serial|product|activation)[ _-]?(?:key|number|code)"
+        + BETWEEN
+        + r"(?P<secret>[a-z0-9-]{8,}+)",
+        is_secretive,
+        "license licence serial product activation",
+    ),
+    _place(
+        "seed in base32",
+        r"\b(?:secret|seed|token)[ \t:=]{1,3}(?P<secret>[a-z2-7]{16,}+)\b",
+        str.isupper,
+        "secret seed token",
+    ),
+    _place(
+        "echo into a prompt",
+        r"echo[ \t]{1,3}(?:-n[ \t])?[\"']?(?P<secret>[^\s\"'|]{5,80})[\"']?[ \t]{0,3}\|[^\n|]{0,80}"
+        r"(?:password-stdin|sudo -S|passwd)",
+        is_secretive,
+        "echo",
     ),
     _place(
         "name, then value",
@@ -202,10 +186,12 @@ PLACES: tuple[Place, ...] = (
     ),
     _place(
         "hex value of a key",
-        r"(?:api|access|auth|secret|application|app|subscription|functions?|account|storage|routing"
-        r"|integration|service|license|licence|fernet|encryption|signing|shared|master|admin|client"
+        r"(?:appending|api|access|auth|secret|application|app|subscription|functions?|account|storage"
+        r"|routing|integration|service|license|licence|fernet|encryption|signing|shared|master|admin|client"
         r"|openai|client|x|deploy|write|read|ingest|webhook)[ ._-]?(?:[a-z]{1,20}[ ._-]?){0,2}"
-        r"(?:key|secret|token)" + BETWEEN + r"(?P<secret>[\w+/=~.:%-]{16,}+)",
+        r"(?:key|secret|token)(?: for [\w.-]{1,60})?(?:"
+        + BETWEEN
+        + r"|:?[ \t]{1,3}[\"'])(?P<secret>[\w+/=~.:%-]{16,}+)",
         is_generated,
         "key secret token",
     ),
@@ -224,11 +210,11 @@ PLACES: tuple[Place, ...] = (
         r"|ansible|rabbitmqctl|cqlsh|clickhouse-client)\b[^\n|;]{0,200}?[ \t]"
         r"-(?:p|P|a|w|pw)(?:[ \t]{1,3}|=|(?=\S{6}))[\"']?(?P<secret>[^\s\"'=/-][^\s\"']{4,})",
         is_secretive,
-        "docker podman mysql mongo redis sshpass sqlcmd bcp ldap beeline cqlsh click snowsql zip",
+        "docker podman service-principal mysql mongo redis sshpass sqlcmd bcp ldap cqlsh click zip",
     ),
     _place(
         "user and password of a command",
-        r"(?:[ \t]|^)(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?[^\s:%\"'/]{1,60}[:%]"
+        r"(?:[ \t]|^)(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?[^\s:%,\"'/]{1,60}[:%,]"
         r"(?P<secret>[^\s\"'@]{4,})",
         is_secretive,
         "-u -user",

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-SHORTEST = 14
+SHORTEST = 16
 """Letters and digits in a row from which on they are judged by themselves. Below, a name such as
-`S3Path2Url` is as mixed as a secret; above, secrets of 16 signs would survive."""
+`S3Path2Url` is as mixed as a secret; above, the usual secrets of 16 signs would survive."""
 
 CHANGES = 0.27
 """Changes between kinds of signs for each sign from which on a value is random. Random letters and
@@ -26,6 +26,7 @@ HEX = re.compile(r"(?:[0-9a-f]{20,}|[0-9A-F]{20,})")
 UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 PIECE = re.compile(r"[A-Za-z0-9]+")
 WORDS = re.compile(r"[A-Za-z]+(?:[ _-][A-Za-z]+)*")
+HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?::\d+)?")
 NOTHING = re.compile(
     r"(?i)(?:none|null|nil|true|false|yes|no|on|off|undefined|empty|unset|missing|required|redacted"
     r"|hidden|masked|\*+|x{3,}|\.{3}|<[^<>]*>?|\$\{?[\w.:-]*\}?|\{\{?[^{}]*\}?\}?"
@@ -46,7 +47,7 @@ def is_generated(value: str) -> bool:
 def is_secretive(value: str) -> bool:
     """Whether it is no plain word, where a name says that it is a password: `hunter2`, `p@ss`."""
     value = value.strip("\"'`.,;:()[]{}")
-    if len(value) < 5 or NOTHING.fullmatch(value) or WORDS.fullmatch(value):
+    if len(value) < 5 or any(kind.fullmatch(value) for kind in (NOTHING, WORDS, HOST)):
         return False
     return any(sign.isdigit() for sign in value) and any(sign.isalpha() for sign in value)
 
