@@ -8,7 +8,6 @@ of each, whoever raced.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -106,11 +105,16 @@ class _Wanted:
 
 async def _wanted(api: Api, policy: Policy, monitor: str) -> _Wanted:
     found = await find_receivers(api, policy)
-    every = timedelta(0)
-    with suppress(Refused, Failing):  # the policy's interval serves
+    every, warnings = timedelta(0), untold(policy)
+    try:
         every = await _slowest_schedule(api, monitor)
+    except (Refused, Failing) as error:
+        warnings = (
+            *warnings,
+            "How often the deployment runs was not read; that the monitor is silent is judged by "
+            f"the policy's interval alone: {error}",
+        )
     automations = desired_automations(policy, found.receivers, monitor=monitor, every=every)
-    warnings = untold(policy)
     deployment = await _triage_deployment(api) if policy.triage else ""
     if deployment:
         automations.append(triage_automation(policy, deployment, monitor=monitor))
