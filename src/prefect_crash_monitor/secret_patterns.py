@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prefect_crash_monitor.secret_values import value_of_name
+from prefect_crash_monitor.secret_values import value_of_name, value_of_option, value_of_pair
 
 STARS = "***"
 
@@ -168,7 +168,7 @@ RULES: tuple[Rule, ...] = (
         "auth cookie key token",  # `(b"x-api-key", b"...")`, as HTTP libraries print headers
         r"(\(b?[\"'](?:(?:proxy-)?authorization|(?:set-)?cookie|x-api-key|[a-z-]{0,20}token)"
         r"[\"'], ?)" + QUOTED,
-        r"\1\2\3***\3",
+        value_of_pair,
     ),
     _words(
         "bearer",
@@ -186,8 +186,8 @@ RULES: tuple[Rule, ...] = (
     _words(
         "command option",
         NAMES,
-        r"(--(?:[a-z0-9]{1,20}-){0,3}" + CONFIDENTIAL + r"[ \t]{1,4}+)" + PROSE + r"[^\s\"']++",
-        r"\1***",
+        r"(--(?:[a-z0-9]{1,20}-){0,3}" + CONFIDENTIAL + r"[ \t]{1,4}+)" + PROSE + r"[^\s\"'\]]++",
+        value_of_option,
     ),
     _words(
         "quoted command option",

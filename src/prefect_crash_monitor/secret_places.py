@@ -13,6 +13,7 @@ from prefect_crash_monitor.secret_patterns import CONFIDENTIAL, NAMES, STARS
 from prefect_crash_monitor.secret_values import (
     PIECE,
     is_generated,
+    is_mixed,
     is_random,
     is_secretive,
     says_nothing,
@@ -186,9 +187,9 @@ PLACES: tuple[Place, ...] = (
     ),
     _place(
         "hex value of a key",
-        r"(?:appending|api|access|auth|secret|application|app|subscription|functions?|account|storage"
+        r"(?:appending|api|access|auth|secret|application|app|subscription|functions?|account"
         r"|routing|integration|service|license|licence|fernet|encryption|signing|shared|master|admin|client"
-        r"|openai|client|x|deploy|write|read|ingest|webhook)[ ._-]?(?:[a-z]{1,20}[ ._-]?){0,2}"
+        r"|openai|consumer|x|deploy|write|read|ingest|webhook)[ ._-]?(?:[a-z]{1,20}[ ._-]?){0,2}"
         r"(?:key|secret|token)(?: for [\w.-]{1,60})?(?:"
         + BETWEEN
         + r"|:?[ \t]{1,3}[\"'])(?P<secret>[\w+/=~.:%-]{16,}+)",
@@ -197,11 +198,10 @@ PLACES: tuple[Place, ...] = (
     ),
     _place(
         "hex value of a session",
-        r"(?:sess(?:ion)?(?:[ ._-]?id)?|(?<![a-z])sid|ticket|csrf(?:[ ._-]?token)?|xsrf)"
-        + BETWEEN
-        + r"(?P<secret>[0-9a-f]{20,}+)",
+        r"(?:sess(?:ion)?(?:[ ._-]?id)?|(?<![a-z])sid|ticket|csrf(?:[ ._-]?token)?|xsrf"
+        r"|app_?id)" + BETWEEN + r"(?P<secret>[0-9a-f]{20,}+)",
         is_generated,
-        "sess sid ticket csrf xsrf",
+        "sess sid ticket csrf xsrf app",
     ),
     _place(
         "password option",
@@ -228,7 +228,7 @@ PLACES: tuple[Place, ...] = (
     ),
     _place(
         "user and password before a host",
-        r"(?<=[:/])[a-z][\w.+-]{0,60}[:/](?P<secret>[^\s:/@\"'<>]{5,80})@(?=/{0,2}[a-z0-9])",
+        r"(?<=[:/\s])[a-z][\w.+-]{0,60}[:/](?P<secret>[^\s:/@\"'<>]{5,80})@(?=/{0,2}[a-z0-9])",
         is_secretive,
         "@",
     ),
@@ -243,6 +243,12 @@ PLACES: tuple[Place, ...] = (
         r"\bauth[ \t]{1,3}(?:plain|login|xoauth2|basic)[ \t]{1,3}(?P<secret>[a-z0-9+/=]{8,})",
         _always,
         "auth",
+    ),
+    _place(
+        "login of a command",
+        r"\b(?:vault login|AUTH)[ \t](?:[a-z]{1,30}[ \t])?[\"']?(?P<secret>[^\s\"']{8,}+)",
+        is_mixed,
+        "vault auth",
     ),
     _place(
         "ping address",

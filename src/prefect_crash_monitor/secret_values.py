@@ -29,9 +29,13 @@ WORDS = re.compile(r"[A-Za-z]+(?:[ _-][A-Za-z]+)*")
 HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?::\d+)?")
 NOTHING = re.compile(
     r"(?i)(?:none|null|nil|true|false|yes|no|on|off|undefined|empty|unset|missing|required|redacted"
-    r"|hidden|masked|\*+|x{3,}|\.{3}|<[^<>]*>?|\$\{?[\w.:-]*\}?|\{\{?[^{}]*\}?\}?"
-    r"|%\(?\w*\)?s?|[a-z_][\w.]*\(.*\)?|str|bytes|bool|int|secretstr)"
+    r"|hidden|masked|\*+|x{3,}|\.{3}|<[^<>]*>?|\$\{?[\w.:-]*\}?|\$\([^)]*\)?|\{\{?[^{}]*\}?\}?"
+    r"|%\(?\w*\)?s?|![\w-]+|[a-z_][\w.]*\(.*\)?|str|bytes|bool|int|secretstr"
+    r"|(?:optional|union|literal|list|dict)\[.*|(?:[a-z_]+\.)+[a-z_]+"
+    r"|password|passwd|pwd|token|secret|credentials?|api_?key|key)"
 )
+METAVAR = re.compile(r"(?:[A-Z]+_)*(?:KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(?:_[A-Z]+)*")
+PATH = re.compile(r"~?/(?:[\w.-]+/)+[\w.-]+")
 
 
 def is_random(value: str) -> bool:
@@ -41,7 +45,13 @@ def is_random(value: str) -> bool:
 
 def is_generated(value: str) -> bool:
     """As `is_random`, where a name says that it is a key: there, digits in hex are one, too."""
-    return is_random(value) or HEX.search(value.replace("-", "")) is not None
+    return is_random(value) or is_mixed(value) or HEX.search(value.replace("-", "")) is not None
+
+
+def is_mixed(value: str) -> bool:
+    """Whether it is long, of letters in both cases and digits, where a name or a command asks."""
+    has = {_kind(sign) for sign in value if sign.isalnum()}
+    return len(value) >= 12 and has == {"lower", "upper", "digit"}
 
 
 def is_secretive(value: str) -> bool:
@@ -53,11 +63,19 @@ def is_secretive(value: str) -> bool:
 
 
 def says_nothing(value: str) -> bool:
-    """Whether it stands for a value that is not there: a placeholder, a call, `None`, `YES`."""
-    return NOTHING.fullmatch(value.strip("\"'` ")) is not None
+    """Whether it stands for a value that is not there: a placeholder, a call, a path, `YES`."""
+    whole = value.strip("\"'` ")
+    value = whole.strip("[]()")
+    if METAVAR.fullmatch(value) or NOTHING.fullmatch(value) or NOTHING.fullmatch(whole):
+        return True
+    return PATH.fullmatch(value) is not None and not is_random(value)
 
 
 SENTENCE = re.compile(r",? [a-z'\"(]")
+ADVICE = re.compile(
+    r"(?i)(?:must|this|should|cannot|can|is|may|field|not|has|was|were|the|an|too|and|or|value|please)"
+)
+CODE = re.compile(r"[A-Za-z_][\w.]*")
 
 
 def value_of_name(found: re.Match[str]) -> str:
@@ -66,12 +84,31 @@ def value_of_name(found: re.Match[str]) -> str:
     "Unexpected token: got NAME" tells no secret; what follows a password is believed to be one.
     """
     name, value, after = found[1], found[0][len(found[1]) :], found.string[found.end() :][:3]
-    if says_nothing(value) or after.startswith("()"):
+    before = found.string[max(found.start() - 12, 0) : found.start()].lower()
+    if says_nothing(value) or before.endswith("unexpected "):
         return found[0]
-    sentence = value.isalpha() and value.islower() and SENTENCE.match(after)
-    if sentence and not re.search(r"(?i)pass|pwd", name):
+    if after[:1] in {"(", "["} and CODE.fullmatch(value):
+        return found[0]
+    is_password = re.search(r"(?i)pass|pwd", name)
+    if is_password and (value.isdigit() and len(value) < 4):
+        return found[0]  # of tests: pass=10 fail=2
+    in_words = value.isalpha() and not is_random(value) and SENTENCE.match(after)
+    if in_words and (not is_password or ADVICE.fullmatch(value)):
         return found[0]
     return found.expand(r"\1\2\3***\3")
+
+
+def value_of_option(found: re.Match[str]) -> str:
+    """Takes out what follows an option, unless it only names what should: `--token TOKEN`."""
+    value = found[0][len(found[1]) :]
+    return found[0] if says_nothing(value) else f"{found[1]}***"
+
+
+def value_of_pair(found: re.Match[str]) -> str:
+    """Takes out the second of two strings, unless both are plain words: `('token', 'expires')`."""
+    value = found[0][len(found[1]) :].strip("b\"'")
+    plain = value.isalpha() and value.islower() and len(value) < SHORTEST
+    return found[0] if plain else found.expand(r"\1\2\3***\3")
 
 
 def _changes_enough(piece: str) -> bool:

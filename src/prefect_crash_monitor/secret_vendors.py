@@ -39,6 +39,7 @@ VENDORS_OF_OURS = (
     ("mailchimp", r"[0-9a-f]{32}-us\d{1,2}\b", "-us"),
     ("sentry", r"sntry[su]_[\w+/=-]{20,}", "sntry"),
     ("digitalocean", r"do[opr]_v1_[0-9a-f]{32,}", "_v1_"),
+    ("sonarqube, nuget", r"sq[upa]_[0-9a-f]{40}|\boy2[a-z0-9]{43}\b", "squ_ sqp_ sqa_ oy2"),
     ("figma", r"figd_[\w-]{30,}", "figd_"),
     ("supabase", r"sb[ps]_[0-9a-f]{30,}|sb_secret_[\w-]{20,}", "sbp_ sbs_ sb_secret_"),
     ("xai, groq", r"(?:xai|gsk)[-_][A-Za-z0-9]{40,}", "xai- gsk_"),
