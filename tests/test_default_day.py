@@ -16,7 +16,7 @@ from prefect_crash_monitor.model import Crash, Kind
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.render.notification import notification
 
-GOLDEN = Path(__file__).parent / "golden" / "default-day.txt"
+GOLDEN = Path(__file__).parent / "golden" / "days" / "default.txt"
 
 KILLED, SEGFAULT = "Process exited with status code: -9", "Process exited with status code: -11"
 LOST = "Execution was cancelled by the runtime environment."
