@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import get_run_logger
-from prefect.runtime import deployment, flow_run
+from prefect.context import FlowRunContext
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_UI_URL
 
 from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.clock import by_the_server
 from prefect_crash_monitor.cycle import run_cycle
+from prefect_crash_monitor.model import OWN_FLOWS, OWN_TAG
 from prefect_crash_monitor.own_runs import Place
 from prefect_crash_monitor.redact import redact
 from prefect_crash_monitor.settings import load_settings
@@ -75,36 +77,76 @@ async def triage(flow_run_id: str, incident: str = "", policy: str = "default") 
 
 
 def _place() -> Place:
+    """The run that this is, and its deployment where that is the monitor's.
+
+    A subflow has no deployment of its own: `prefect.runtime` would name the one of its parent, and
+    the monitor would take a deployment of the user's for its own, leave out its crashes and set its
+    long runs CRASHED.
+    """
+    ui_url = PREFECT_UI_URL.value() or ""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return Place(ui_url=ui_url)
+    run = context.flow_run
+    named = context.flow is not None and context.flow.name in OWN_FLOWS
+    ours = run.deployment_id is not None and (named or OWN_TAG in run.tags)
     return Place(
-        ui_url=PREFECT_UI_URL.value() or "",
-        flow_run_id=flow_run.id,
-        deployment_id=deployment.id,
+        ui_url=ui_url,
+        flow_run_id=str(run.id),
+        deployment_id=str(run.deployment_id) if ours else None,
     )
 
 
 class _ToRun(logging.Handler):
     """Hands this package's log lines to the flow run's logger, redacted."""
 
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, package: logging.Logger) -> None:
+        super().__init__()
+        self._run_id = _run_id()
         self._run = get_run_logger()
+        first = next((h for h in package.handlers if isinstance(h, _ToRun)), None)
+        # Level of the package's logger, and whether it propagates, before the first run began.
+        self.before: tuple[int, bool] = (
+            first.before if first else (package.level, package.propagate)
+        )
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._run.log(record.levelno, "%s", redact(record.getMessage()))
+        if _run_id() != self._run_id:  # of another run in this process
+            return
+        try:
+            self._run.log(record.levelno, "%s", redact(self.format(record)))
+        except Exception:  # noqa: BLE001  # as every handler: logging must not end what it logs
+            self.handleError(record)
+
+
+def _run_id() -> str:
+    context = FlowRunContext.get()
+    return str(context.flow_run.id) if context and context.flow_run else ""
 
 
 @contextmanager
 def _logs_to_run() -> Iterator[None]:
-    """Shows what this package logs among the flow run's logs, as long as it runs.
+    """Shows what this package logs among the flow run's logs, as long as it runs; each line once.
 
     Prefect's own way, `PREFECT_LOGGING_EXTRA_LOGGERS`, needs a setting in each job's environment.
+    Where that is set, its handler is left out meanwhile: it would send each line once more, and not
+    redacted. So would the root logger, to which the run's logger propagates as well.
     """
     package = logging.getLogger("prefect_crash_monitor")
-    handler, level = _ToRun(), package.level
+    prefects = [h for h in package.handlers if isinstance(h, APILogHandler)]
+    handler = _ToRun(package)
     package.addHandler(handler)
-    package.setLevel(logging.INFO)
+    package.propagate = False
+    if package.level == logging.NOTSET:
+        package.setLevel(logging.INFO)
+    for other in prefects:
+        package.removeHandler(other)
     try:
         yield
     finally:
-        package.setLevel(level)
         package.removeHandler(handler)
+        for other in prefects:
+            package.addHandler(other)
+        if not any(isinstance(h, _ToRun) for h in package.handlers):
+            level, package.propagate = handler.before
+            package.setLevel(level)
