@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.count import is_own
@@ -56,7 +57,8 @@ async def free_stranded(
     """Sets runs of our deployments CRASHED that began long ago and never ended; how many it freed.
 
     One request, none where no own deployment is known. Never by force: a run that ended meanwhile
-    stays so.
+    stays so. The ledger, which anybody may have written, is not enough to end a run: its deployment
+    is that of this run, or has our tag on the server.
     """
     if not deployments:
         return 0
@@ -66,7 +68,15 @@ async def free_stranded(
         "state": {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}},
         "start_time": {"before_": began_before.isoformat()},
     }
-    body = {"flow_runs": filter_, "limit": FREED_AT_ONCE, "sort": "ID_DESC"}
+    ours: dict[str, Any] = {"operator": "or_", "tags": {"all_": [OWN_TAG]}}
+    if place.deployment_id:
+        ours["id"] = {"any_": [place.deployment_id]}
+    body = {
+        "flow_runs": filter_,
+        "deployments": ours,
+        "limit": FREED_AT_ONCE,
+        "sort": "ID_DESC",
+    }
     stranded = await api.post("/flow_runs/filter", body)
     with whole_answer("the monitor's own runs"):
         # A late run has an old start time from the first moment on, so its state's age decides.
