@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from prefect_crash_monitor.events import (
@@ -17,6 +18,7 @@ from prefect_crash_monitor.model import IntervalRecord, Transition
 from prefect_crash_monitor.render.digest import digest, worst_severity
 from prefect_crash_monitor.render.notification import notification
 from prefect_crash_monitor.routing import Share
+from prefect_crash_monitor.windows import TICK
 
 
 def events_to_tell(
@@ -30,9 +32,11 @@ def events_to_tell(
     ui_url: str,
     now: datetime,
 ) -> list[OutgoingEvent]:
-    """All events of a cycle.
+    """All events of a cycle, each a microsecond after the one before.
 
-    Of the incidents of one share more than `digest_above` changes are told in a digest.
+    Of the incidents of one share more than `digest_above` changes are told in a digest. Their times
+    keep the order in which they were decided: by time alone a rebuilt ledger could not tell whether
+    an incident was resolved and opened again, or the other way round.
     """
     events = [interval_event(record, monitor=monitor, now=now) for record in records]
     events += [ghost_event(ghost, monitor=monitor, now=now) for ghost in ghosts]
@@ -50,4 +54,4 @@ def events_to_tell(
                     told, text, to=share.field, severity=severity, monitor=monitor, now=now
                 )
             )
-    return events
+    return [replace(event, occurred=now + n * TICK) for n, event in enumerate(events)]

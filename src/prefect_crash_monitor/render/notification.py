@@ -51,6 +51,12 @@ def _first_line(transition: Transition, where: str) -> str:
             return (
                 f"{incident.basis or crashes} in {where} crossed rule {incident.rule}, "
                 f"the first at {since} UTC, the latest at {last} UTC."
+                # Of one cycle, Prefect may deliver the all-clear before the opening.
+                + (
+                    f" Over since {stamp(incident.resolved_at)} UTC."
+                    if incident.resolved_at
+                    else ""
+                )
             )
         case Kind.REMINDED:
             age = duration(transition.at - incident.opened_at)
