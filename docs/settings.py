@@ -42,8 +42,9 @@ CrashPolicy(
 
 Durations are seconds or ISO 8601 (`PT5M`) in JSON. A field that does not exist is refused with
 its name; nothing is silently ignored. One run can override fields by the flow parameter
-`overrides`, as `{"grace": "PT1M"}`. A changed policy is registered by the next cycle, or at once
-by `crash-monitor register`.
+`overrides`, as `{"grace": "PT1M"}`; not those that later runs or automations go by: `rules`,
+`silences`, receivers, `cooldown`, `silent_after`, `silent_reminder`, `triage`. A changed policy is
+registered by the next cycle, or at once by `crash-monitor register`.
 """
 
 ACTIONS = """\

@@ -162,7 +162,7 @@ def test_an_override_replaces_fields_and_is_checked():
     assert changed == policy.model_copy(update={"settle": 30 * SECOND, "rows_shown": 7})
     assert override(policy, {}) == policy
     with pytest.raises(BadInput, match="remind_after"):
-        override(policy, {"cooldown": "PT5H"})
+        override(policy, {"remind_after": "PT5M"})
     with pytest.raises(BadInput, match="gracee"):
         override(policy, {"gracee": 1})
     with pytest.raises(BadInput, match="open incidents of the others would be"):
@@ -257,3 +257,23 @@ async def test_without_a_block_the_default_serves_and_says_so(api_url):
     assert "built-in default policy is in force" in plain.notices[0]
     assert changed.policy.settle == 30 * SECOND
     assert changed.notices[1] == "Overridden for this run: grace, settle."
+
+
+ONE_RUN = {
+    "receiver": "slack-webhook/elsewhere",
+    "routes": {"critical": "slack-webhook/elsewhere"},
+    "failure_receiver": "slack-webhook/elsewhere",
+    "cooldown": 60,
+    "silent_after": 5,
+    "silent_reminder": 3600,
+    "triage": False,
+    "silences": [],
+    "rules": [],
+}
+
+
+@pytest.mark.parametrize("field", ONE_RUN)
+def test_one_run_cannot_have_for_itself_what_others_go_by(field):
+    """A receiver for one run was said to be in force, and the saved one was notified."""
+    with pytest.raises(BadInput, match=f"`{field}` cannot be overridden for one run: ."):
+        override(Policy(), {field: ONE_RUN[field]})

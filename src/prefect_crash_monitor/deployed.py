@@ -38,8 +38,8 @@ async def monitor(
 
     Args:
         policy: Name of the `crash-policy` block.
-        overrides: Fields of the policy to replace for this run. `rules` cannot be: the incidents
-            of rules that are missing for one run would be resolved, with an all-clear.
+        overrides: Fields of the policy to replace for this run. Those that later runs or
+            automations go by are refused: `rules`, `silences`, receivers and the like.
 
     Returns:
         The interval record, with incidents and notices, as `crash-monitor run --json` prints it.

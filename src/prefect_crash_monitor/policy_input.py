@@ -10,6 +10,29 @@ from pydantic import ValidationError
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.policy import Policy
 
+SECOND_BLOCK = (
+    "Save a second block (`CrashPolicy(...).save(NAME)`) and run with `policy=NAME`: it has "
+    "incidents and automations of its own."
+)
+BY_AUTOMATIONS = (
+    "automations follow it, which are registered for the saved policy. Change it there. "
+    + SECOND_BLOCK
+)
+REFUSED = {
+    "rules": "the open incidents of the others would be resolved, with an all-clear. "
+    + SECOND_BLOCK,
+    "silences": "what it silences, or does not, changes incidents that later runs go on with. "
+    "Use `crash-monitor silence add` and `remove`.",
+    **dict.fromkeys(
+        (
+            *("receiver", "routes", "failure_receiver", "cooldown"),
+            *("silent_after", "silent_reminder", "triage"),
+        ),
+        BY_AUTOMATIONS,
+    ),
+}
+"""Fields that one run cannot have for itself, and why: it shares its ledger and its automations."""
+
 
 def parse_policy(values: Mapping[str, Any]) -> Policy:
     """The policy of plain values, as a person wrote them.
@@ -29,12 +52,9 @@ def override(policy: Policy, overrides: Mapping[str, Any]) -> Policy:
     Raises:
         BadInput: a field that cannot be replaced so, or a value that the policy refuses.
     """
-    if "rules" in overrides:
-        raise BadInput(
-            "`rules` cannot be overridden for one run: the open incidents of the others would be "
-            "resolved, with an all-clear. Save a second block (`CrashPolicy(...).save(NAME)`) and "
-            "run with `policy=NAME`: it has incidents of its own."
-        )
+    for name in overrides:
+        if why := REFUSED.get(name):
+            raise BadInput(f"`{name}` cannot be overridden for one run: {why}")
     return parse_policy(policy.model_dump() | dict(overrides)) if overrides else policy
 
 
