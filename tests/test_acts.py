@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.simulator import MINUTE, NOON, crash
 
-from prefect_crash_monitor.act import REMEMBERED, Act, ActKind, Result, acts_json, acts_of, remember
+from prefect_crash_monitor.act import REMEMBERED, Act, ActKind, Result, remember
 from prefect_crash_monitor.action_rules import MAY_BE_RETRIED, WORTH_A_RETRY, Mode, RetryRule
 from prefect_crash_monitor.acts import PROCESS_GONE, Knowledge, Reason, plan_acts
+from prefect_crash_monitor.codec import each_of, to_json
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.explain import CAUSES
 from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident
@@ -279,7 +280,7 @@ def test_acts_come_back_from_the_ledger():
     """As they were; the newest are kept."""
     acts = [past_retry(ONE, id=f"{n}", at=NOON + n * MINUTE) for n in range(REMEMBERED + 1)]
 
-    assert acts_of(acts_json(acts)) == tuple(acts)
+    assert each_of(Act, [to_json(Act, act) for act in acts]) == (tuple(acts), 0)
     assert remember(acts[:-1], acts[1:]) == tuple(acts[1:])
     done = replace(acts[5], result=Result.DONE)
     assert remember(acts[:9], [done]) == (*acts[:5], done, *acts[6:9])
@@ -347,7 +348,7 @@ def test_never_more_often_never_earlier_never_when_off(rule, gaps, heals):
         minute += gap
         fates = {latest.state_id: Fate.RECOVERED if heal else STILL}
         plan = plan_acts(known(latest, policy=actions, minute=minute, past=past, fates=fates))
-        past = acts_of(acts_json(remember(past, plan.acts)))
+        past = remember(past, plan.acts)
         retried_at += [(latest, act) for act in plan.acts]
         if plan.acts and retry.mode is ACT:
             minute += 1

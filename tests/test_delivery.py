@@ -33,12 +33,11 @@ from prefect_crash_monitor.delivery import (
     Status,
     Why,
     by_incident,
-    deliveries_of,
     entered,
     notified,
     troubled,
 )
-from prefect_crash_monitor.ledger import Ledger, from_json, to_json
+from prefect_crash_monitor.ledger import Ledger, ledger_json, ledger_of
 from prefect_crash_monitor.model import Kind, Severity
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.render.deliveries import SHOWN, TO_DO, WORDS, deliveries_section
@@ -322,13 +321,15 @@ def test_what_is_told_is_watched():
 def test_older_and_newer_ledgers_are_read():
     """Without the key there is nothing to watch; a reason of a later version is left out."""
     told_before = delivery(why=Why.ACTION_FAILED, detail="500", looks=1)
-    written = json.loads(json.dumps(to_json(Ledger(monitor="m", deliveries=(told_before,)))))
+    written = json.loads(json.dumps(ledger_json(Ledger(monitor="m", deliveries=(told_before,)))))
     newer = {**written["deliveries"][0], "why": "swallowed-by-a-whale"}
 
-    assert from_json(written).deliveries == (told_before,)
-    assert deliveries_of([newer, *written["deliveries"]]) == (told_before,)
+    assert ledger_of(written).deliveries == (told_before,)
+    mixed = ledger_of({**written, "deliveries": [newer, *written["deliveries"]]})
+    assert mixed.deliveries == (told_before,)
+    assert "1 of deliveries" in mixed.notices[0]
     del written["deliveries"]
-    assert from_json(written).deliveries == ()
+    assert ledger_of(written).deliveries == ()
 
 
 def test_the_report_names_what_nobody_may_know_of():

@@ -9,14 +9,13 @@ from datetime import timedelta
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, ghost
 from tests.test_render import report_of
 
+from prefect_crash_monitor.codec import each_of, to_json
 from prefect_crash_monitor.explain import Confidence
 from prefect_crash_monitor.ghosts.found import (
     Found,
     found,
-    from_json,
     heard_since,
     newly_sure,
-    to_json,
 )
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.render.ghosts import ghosts_section
@@ -132,7 +131,9 @@ def test_the_ledger_keeps_all_of_it():
     """Through JSON and back."""
     known = after(ghost("a"), ghost("b", is_silent=False), heard=None)
 
-    assert from_json(json.loads(json.dumps(to_json(known)))) == known
+    stored = json.loads(json.dumps([to_json(Found, one) for one in known]))
+
+    assert each_of(Found, stored) == (tuple(known), 0)
 
 
 def shop(*ghosts: tuple[str, float, float], **more: object) -> Simulator:

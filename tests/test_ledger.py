@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,30 +13,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.world import World, unique
 
-from prefect_crash_monitor.act import Act, ActKind
-from prefect_crash_monitor.action_rules import Mode
 from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.corrections import correctable, found_late
 from prefect_crash_monitor.delivery import Delivery, Why
+from prefect_crash_monitor.events import OutgoingEvent
 from prefect_crash_monitor.ledger import (
     CLOSED_KEPT,
     SERIES_KEPT,
-    VERSION,
     Counted,
     Ledger,
     enter,
-    from_json,
     late,
+    ledger_json,
+    ledger_of,
     mark,
-    to_json,
     vanished,
 )
 from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident, IntervalRecord, Window
 from prefect_crash_monitor.store import (
     KEPT,
-    LARGEST,
     LEDGER_TYPE,
-    PACKED,
     LedgerStore,
     packed,
     unpacked,
@@ -96,6 +90,14 @@ deliveries = st.builds(
     detail=names,
     looks=numbers,
 )
+sent = st.builds(
+    OutgoingEvent,
+    id=st.uuids().map(str),
+    event=names,
+    occurred=times,
+    resource=st.dictionaries(names, names),
+    payload=st.dictionaries(names, names | numbers),
+).map(OutgoingEvent.body)
 ledgers = st.builds(
     Ledger,
     monitor=names,
@@ -103,17 +105,17 @@ ledgers = st.builds(
     counted=st.lists(intervals, max_size=3).map(tuple),
     incidents=st.lists(incidents, max_size=3).map(tuple),
     diagnoses=st.dictionaries(marks, diagnoses, max_size=3),
-    outbox=st.lists(st.dictionaries(names, names | numbers), max_size=2).map(tuple),
+    outbox=st.lists(sent, max_size=2).map(tuple),
     deliveries=st.lists(deliveries, max_size=2).map(tuple),
     registered=names,
-    own_deployments=st.lists(names, max_size=2).map(tuple),
+    own_deployments=st.lists(st.uuids().map(str), max_size=2).map(tuple),
 )
 
 
 @given(ledgers)
 def test_it_survives_its_json(ledger):
     """What the next cycle reads is what this one wrote, to the last field."""
-    assert from_json(json.loads(json.dumps(to_json(ledger)))) == ledger
+    assert ledger_of(json.loads(json.dumps(ledger_json(ledger)))) == ledger
 
 
 def record(start: datetime, *state_ids: str, **more: Any) -> IntervalRecord:
@@ -139,7 +141,7 @@ def test_it_stays_bounded():
     assert ledger.watermark == NOON + 2_000 * 5 * MINUTE
     assert len(ledger.incidents) == CLOSED_KEPT
     assert sum(len(counted.marks) for counted in ledger.counted) == 7
-    assert len(json.dumps(to_json(ledger))) < 400_000
+    assert len(json.dumps(ledger_json(ledger))) < 400_000
 
 
 def incident(id_: str, **more: Any) -> Incident:
@@ -206,141 +208,6 @@ def write_raw(world: World, monitor: str, data: object) -> None:
 
 
 GOOD = Ledger(monitor="m", watermark=NOON, counted=(), incidents=(incident("0" * 12),))
-WHOLE = to_json(replace(GOOD, counted=enter(GOOD, [record(NOON)], horizon=NOON, now=NOON).counted))
-
-
-def with_one(key: str, value: object) -> Mapping[str, object]:
-    """A ledger with one field damaged."""
-    return {**WHOLE, "watermark": (NOON + MINUTE).isoformat(), key: value}
-
-
-DAMAGED = {
-    "half of it": json.dumps(WHOLE)[:100],
-    "nothing": "",
-    "null": "null",
-    "a list": "[]",
-    "a number": "3",
-    "no fields": "{}",
-    "odd version": json.dumps(with_one("version", "one")),
-    "odd time": json.dumps(with_one("watermark", "soon")),
-    "time without offset": json.dumps(with_one("watermark", "2026-11-24T12:01:00")),
-    "odd incident": json.dumps(with_one("incidents", ["x"])),
-    "empty incident": json.dumps(with_one("incidents", [{}])),
-    "odd interval": json.dumps(with_one("counted", ["x"])),
-    "odd marks": json.dumps(with_one("counted", [{**WHOLE["counted"][0], "marks": 1}])),
-    "odd diagnoses": json.dumps(with_one("diagnoses", ["x"])),
-    "null for a list": json.dumps(with_one("outbox", None)),
-}
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
-async def test_a_damaged_ledger_is_passed_over(world, damaged):
-    """The one before serves: a cycle is repeated, nothing is forgotten."""
-    monitor = unique("damaged")
-    async with open_api() as api:
-        await LedgerStore(api, monitor).write(GOOD)
-        write_raw(world, monitor, damaged)
-        read = await LedgerStore(api, monitor).read(NOON)
-
-    assert read == GOOD
-
-
-@pytest.mark.server
-async def test_without_any_usable_one_it_is_empty(world):
-    """No earlier ledger, no events: as at the first cycle ever."""
-    monitor = unique("damaged")
-    write_raw(world, monitor, "{}")
-    async with open_api() as api:
-        read = await LedgerStore(api, monitor).read(NOON)
-
-    assert read == Ledger(monitor=monitor)
-
-
-BOMB = PACKED + base64.b64encode(zlib.compress(b" " * (LARGEST + 1))).decode()
-
-FORGED = {
-    "newer version": (json.dumps({**WHOLE, "version": VERSION + 1}), "run the newer prefect-crash"),
-    "counted to come": (
-        json.dumps({**WHOLE, "watermark": (NOON + 180 * MINUTE).isoformat()}),
-        "which is still to come",
-    ),
-    "nested deep": ("[" * 100_000, "damaged"),
-    "a bomb": (BOMB, "damaged"),
-}
-
-
-@pytest.mark.server
-@pytest.mark.parametrize(("forged", "why"), FORGED.values(), ids=FORGED)
-async def test_a_ledger_that_anybody_may_have_written_stops_nothing(world, forged, why):
-    """The one before serves, and the report says so; without one it is rebuilt, and that said."""
-    monitor = unique("forged")
-    good = replace(GOOD, monitor=monitor)
-    async with open_api() as api:
-        write_raw(world, monitor, forged)
-        alone = await LedgerStore(api, monitor).read(NOON)
-        await LedgerStore(api, monitor).write(good)
-        write_raw(world, monitor, forged)
-        read = await LedgerStore(api, monitor).read(NOON)
-
-    assert (read, len(read.notices)) == (good, 1)
-    assert why in read.notices[0]
-    assert alone == Ledger(monitor=monitor)
-    assert why in alone.notices[0]
-    assert "begin anew" in alone.notices[1]
-
-
-FULL = to_json(
-    replace(
-        GOOD,
-        counted=enter(GOOD, [record(NOON)], horizon=NOON, now=NOON).counted,
-        diagnoses={
-            "0" * 12: Diagnosis(
-                cause="k8s-evicted",
-                confidence="high",
-                fingerprint="f",
-                title="Evicted",
-                evidence="The node was low on memory",
-                remedy="Set requests",
-                command="prefect flow-run inspect {run}",
-            )
-        },
-        deliveries=(
-            Delivery(
-                event_id="e",
-                incident="i.1",
-                kind="opened",
-                subject="s",
-                automation="a",
-                receiver="r/x",
-                told_at=NOON,
-                why=Why.NOT_YET,
-            ),
-        ),
-        acts=(
-            Act(
-                id="a",
-                kind=ActKind.PAUSED,
-                mode=Mode.ACT,
-                at=NOON,
-                target="p",
-                target_type="work-pool",
-                name="p",
-                why="i.1",
-            ),
-        ),
-    )
-)
-
-
-def test_fields_of_a_later_version_are_left_out_everywhere():
-    """Rolled back by a version, a monitor keeps all that it knows."""
-    ledger = json.loads(json.dumps(FULL))
-    for part in ("incidents", "deliveries", "ghosts", "acts", "counted", "diagnoses"):
-        for item in ledger[part]:
-            item["added_later"] = 1
-
-    assert to_json(from_json(ledger)) == FULL
 
 
 def test_an_interval_whose_marks_are_forgotten_is_not_corrected():
@@ -375,7 +242,7 @@ async def test_few_are_kept_and_the_latest_watermark_wins(world):
             store = LedgerStore(api, monitor)
             await store.read(NOON)
             await store.write(replace(GOOD, watermark=NOON + minute * MINUTE))
-        write_raw(world, monitor, json.dumps(to_json(GOOD)))
+        write_raw(world, monitor, json.dumps(ledger_json(GOOD)))
         read = await LedgerStore(api, monitor).read(NOON)
         body = {"artifacts": {"type": {"any_": [f"{LEDGER_TYPE}.{monitor}"]}}}
         stored = await api.post("/artifacts/filter", body)

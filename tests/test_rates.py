@@ -407,9 +407,9 @@ def test_the_tallies_are_written_down():
     known = replace(counted(3, 20), began=NOON)
     stored = memory.to_json(known)
 
-    assert memory.from_json(stored) == known
+    assert memory.of_json(stored) == known
     older = {key: value for key, value in stored.items() if key != "tallies"}
-    assert memory.from_json(older).tallies == {}
+    assert memory.of_json(older).tallies == {}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from prefect_crash_monitor.memory import (
     Memory,
     Streaked,
     advance,
-    from_json,
+    of_json,
     to_json,
 )
 from prefect_crash_monitor.model import Reason
@@ -299,11 +299,11 @@ def test_kinds_of_another_version_of_fingerprints_are_learnt_anew():
     monitor.play(every(60, DAY))
     stored = to_json(monitor.ledger.memory)
 
-    again = from_json({**stored, "fingerprints": "v0"})
+    again = of_json({**stored, "fingerprints": "v0"})
 
-    assert from_json(stored) == monitor.ledger.memory
+    assert of_json(stored) == monitor.ledger.memory
     assert (again.seen, again.began) == ({}, None)
-    assert from_json(to_json(Memory())) == Memory()
+    assert of_json(to_json(Memory())) == Memory()
 
 
 # ---- what a review found

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.codec import to_json
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.judge import judge, remind
 from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Kind, Outcome
@@ -20,10 +21,9 @@ from prefect_crash_monitor.silences import (
     Silence,
     active,
     checked,
-    from_json,
+    of_json,
     planned,
     silenced,
-    to_json,
 )
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -155,7 +155,7 @@ def test_a_silence_never_hides_what_burns_after_it(since, length, minutes):
 
 def test_json_round_trip():
     """What is stored is what was meant."""
-    assert from_json(json.loads(json.dumps(to_json(silence())))) == silence()
+    assert of_json(json.loads(json.dumps(to_json(Silence, silence())))) == silence()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.model import Crash, Diagnosis
 
 CAUSES_KEPT = 2_000
@@ -17,8 +18,8 @@ FORGOTTEN_AFTER = timedelta(days=90)
 class Acquaintance:
     """When a kind of crash was seen for the first and for the last time."""
 
-    first: datetime
-    last: datetime
+    first: Moment
+    last: Moment
 
 
 def acquainted(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from shlex import quote
-from typing import Any
 
 from prefect_crash_monitor.action_rules import Mode, Target
-from prefect_crash_monitor.reading import moment
+from prefect_crash_monitor.codec import Moment
 
 REMEMBERED = 1_000
 """Acts kept in the ledger, the newest; about 400 kB. A run's own history on the server tells of
@@ -46,7 +44,7 @@ class Act:
     """12 hex digits: a hash of what it is about and its mode."""
     kind: ActKind
     mode: Mode
-    at: datetime
+    at: Moment
     """When it was decided."""
     target: str
     """Flow run id, deployment id, work pool name, or task run id."""
@@ -77,29 +75,3 @@ class Act:
 def remember(past: Iterable[Act], planned: Iterable[Act]) -> tuple[Act, ...]:
     """The acts as the ledger keeps them, oldest first, each once."""
     return tuple({act.id: act for act in (*past, *planned)}.values())[-REMEMBERED:]
-
-
-def acts_json(acts: Iterable[Act]) -> list[dict[str, Any]]:
-    """The acts as JSON."""
-    return [asdict(act) | {"at": act.at.isoformat()} for act in acts]
-
-
-def acts_of(items: Iterable[Mapping[str, Any]]) -> tuple[Act, ...]:
-    """The acts of their JSON; fields of later versions are left out.
-
-    Raises:
-        KeyError, TypeError, ValueError: when it is damaged.
-    """
-    names = set(Act.__dataclass_fields__)
-    return tuple(
-        Act(
-            **{key: value for key, value in item.items() if key in names}
-            | {
-                "kind": ActKind(item["kind"]),
-                "mode": Mode(item["mode"]),
-                "at": moment(item["at"]),
-                "result": Result(item["result"]),
-            }
-        )
-        for item in items
-    )

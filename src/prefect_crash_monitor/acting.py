@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from prefect_crash_monitor.act import Act, ActKind, Result, acts_of
+from prefect_crash_monitor.act import Act, ActKind, Result
 from prefect_crash_monitor.action_rules import Actions, Mode, Target
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.codec import each_of
 from prefect_crash_monitor.errors import ApiTrouble, MonitorError, NotThere
 from prefect_crash_monitor.events import ACTION, action_event, event_id
 from prefect_crash_monitor.fates import CRASHED
@@ -78,7 +79,14 @@ class Actor:
         body = {"filter": {"id": {"id": ids}, "occurred": span}, "limit": 50}
         page = await self.api.post("/events/filter", body)
         with whole_answer("events of acts"):
-            return {act.id: act for act in acts_of(event["payload"] for event in page["events"])}
+            told, _ = each_of(Act, [event["payload"] for event in page["events"]])
+        results = {act.id: act for act in told if act.result is not Result.PENDING}
+        # What came of it, and nothing else: anybody may send such an event.
+        return {
+            act.id: replace(act, result=results[act.id].result, remark=results[act.id].remark)
+            for act in acts
+            if act.id in results
+        }
 
     async def _settle_one(self, act: Act) -> Act:
         try:

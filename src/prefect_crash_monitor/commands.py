@@ -13,6 +13,7 @@ from prefect_crash_monitor.backfill import Progress, backfill
 from prefect_crash_monitor.bundles import Bundle
 from prefect_crash_monitor.capture import capture_bundle
 from prefect_crash_monitor.clock import by_the_server
+from prefect_crash_monitor.codec import to_json
 from prefect_crash_monitor.count import count, is_own, record_json
 from prefect_crash_monitor.cycle import run_cycle
 from prefect_crash_monitor.delivery import by_incident, notified
@@ -31,7 +32,6 @@ from prefect_crash_monitor.registration import register
 from prefect_crash_monitor.settings import load_settings
 from prefect_crash_monitor.silence_store import SilenceStore
 from prefect_crash_monitor.silences import Silence, planned
-from prefect_crash_monitor.silences import to_json as silence_json
 from prefect_crash_monitor.store import LedgerStore
 
 
@@ -179,4 +179,4 @@ async def _silences(api: Api, policy: str, now: datetime) -> list[dict[str, Any]
     settings = await load_settings(api, policy)
     stored = await SilenceStore(api, policy).read(now)
     current = [silence for silence in planned(settings.policy) if silence.until > now]
-    return [silence_json(silence) for silence in (*current, *stored)]
+    return [to_json(Silence, silence) for silence in (*current, *stored)]

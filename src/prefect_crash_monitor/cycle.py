@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor import acts, metric
-from prefect_crash_monitor.act import Act, acts_json, remember
+from prefect_crash_monitor.act import Act, remember
 from prefect_crash_monitor.acting import Actor
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.codec import to_json
 from prefect_crash_monitor.confirmation import told_now
 from prefect_crash_monitor.corrections import found_late
 from prefect_crash_monitor.count import count, record_json
@@ -76,7 +77,7 @@ class Result:
                 for t in self.judgement.transitions
             ],
             "incidents": [incident_json(incident) for incident in self.judgement.open],
-            "acts": acts_json(self.acts),
+            "acts": [to_json(Act, act) for act in self.acts],
             "notices": list(self.notices),
         }
 

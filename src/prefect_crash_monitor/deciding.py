@@ -9,7 +9,7 @@ from prefect_crash_monitor.corrections import correctable, corrections, in_words
 from prefect_crash_monitor.count import count
 from prefect_crash_monitor.ghosts.found import diagnoses, to_judge
 from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
-from prefect_crash_monitor.ledger import Ledger, enter, remember
+from prefect_crash_monitor.ledger import SILENCES_KEPT, Ledger, enter, remember
 from prefect_crash_monitor.memory import Beyond
 from prefect_crash_monitor.model import Incident, IntervalRecord, Transition, Window
 from prefect_crash_monitor.seen import Seen
@@ -68,6 +68,7 @@ def remembered(
         incidents=judgement.incidents,
         memory=judgement.beyond.memory,
         ghosts=seen.ghosts,
+        silences=seen.stored[:SILENCES_KEPT],
         registered=registered,
     )
     ledger = enter(ledger, records, horizon=seen.late_horizon, now=seen.now)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
-from prefect_crash_monitor.reading import moment
+from prefect_crash_monitor.codec import Moment
 
 KEPT = 200
 KEPT_FOR = timedelta(days=1)
@@ -64,7 +63,7 @@ class Delivery:
     """Name of the one that notifies."""
     receiver: str
     """The block to tell, as block-type/name; empty where the policy names none."""
-    told_at: datetime
+    told_at: Moment
     why: Why = Why.NOT_YET
     detail: str = ""
     """Prefect's reason of a failure, redacted."""
@@ -124,25 +123,3 @@ def notified(latest: Mapping[str, Delivery], incident: str) -> str | None:
 def troubled(deliveries: Sequence[Delivery]) -> tuple[Delivery, ...]:
     """Incidents of which nobody may know, by their latest notification; the oldest first."""
     return tuple(d for d in by_incident(deliveries).values() if d.is_trouble)
-
-
-def deliveries_json(deliveries: Iterable[Delivery]) -> list[dict[str, Any]]:
-    """The deliveries as the ledger has them."""
-    return [asdict(delivery) | {"told_at": delivery.told_at.isoformat()} for delivery in deliveries]
-
-
-def deliveries_of(items: Iterable[Mapping[str, Any]]) -> tuple[Delivery, ...]:
-    """The deliveries of the ledger's JSON.
-
-    Fields of later versions are left out. So are deliveries that a later version decided for a
-    reason that this one does not know: they are watched but for the report.
-    """
-    reasons, names = set(Why), set(Delivery.__dataclass_fields__)
-    return tuple(
-        Delivery(
-            **{key: value for key, value in item.items() if key in names}
-            | {"told_at": moment(item["told_at"]), "why": Why(item["why"])}
-        )
-        for item in items
-        if item["why"] in reasons
-    )

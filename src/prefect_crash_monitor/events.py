@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from prefect_crash_monitor.act import Act, Result, acts_json
+from prefect_crash_monitor.act import Act, Result
+from prefect_crash_monitor.codec import Id, Moment, Payload, to_json
 from prefect_crash_monitor.count import record_json
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ledger import incident_state
 from prefect_crash_monitor.model import Incident, IntervalRecord, Kind, Transition
 
 INTERVAL_COUNTED = "crash-monitor.interval.counted"
@@ -51,11 +51,11 @@ LABEL_LIMIT = 1_000
 class OutgoingEvent:
     """One event as Prefect's `POST /events` takes it."""
 
-    id: str
+    id: Id
     event: str
-    occurred: datetime
+    occurred: Moment
     resource: Mapping[str, str]
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Payload = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """The JSON body; labels are strings, always present."""
@@ -112,7 +112,7 @@ def incident_event(
             "reason": str(transition.reason),
             "decided_for": transition.at.isoformat(),
             "incident": incident_json(incident),
-            "state": incident_state(incident),
+            "state": to_json(Incident, incident),
         },
     )
 
@@ -182,7 +182,7 @@ def action_event(act: Act, *, monitor: str, now: datetime) -> OutgoingEvent:
             "crash-monitor.target-type": act.target_type,
             "crash-monitor.target": _label(act.target),
         },
-        payload={**acts_json([act])[0], "undo": act.undo},
+        payload={**to_json(Act, act), "undo": act.undo},
     )
 
 

@@ -9,25 +9,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefect_crash_monitor import memory
-from prefect_crash_monitor.act import Act, acts_json, acts_of
-from prefect_crash_monitor.delivery import Delivery, deliveries_json, deliveries_of
+from prefect_crash_monitor import codec, memory
+from prefect_crash_monitor.act import Act
+from prefect_crash_monitor.codec import Id, Moment
+from prefect_crash_monitor.delivery import Delivery
 from prefect_crash_monitor.diagnose import RUN
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.ghosts import found
+from prefect_crash_monitor.events import OutgoingEvent
 from prefect_crash_monitor.ghosts.found import Found
 from prefect_crash_monitor.memory import Memory
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident, IntervalRecord, Window, mark
 from prefect_crash_monitor.policy import INTERVALS_KEPT
-from prefect_crash_monitor.reading import moment
+from prefect_crash_monitor.silences import Silence
 
-VERSION = 1
+VERSION = 2
 
 SERIES_KEPT = INTERVALS_KEPT
+
+SILENCES_KEPT = 200
 
 CLOSED_KEPT = 200
 CLOSED_KEPT_FOR = timedelta(days=30)
@@ -60,7 +63,7 @@ class Ledger:
     """The state of one monitor; `monitor` is the name of its policy."""
 
     monitor: str
-    watermark: datetime | None = None
+    watermark: Moment | None = None
     """End of the last interval counted; None before the first."""
     counted: tuple[Counted, ...] = ()
     """Oldest first, at most `SERIES_KEPT`."""
@@ -75,6 +78,8 @@ class Ledger:
     """What was told lately, and what became of its notification; bounded."""
     ghosts: tuple[Found, ...] = ()
     """Runs that ended without saying so, as of the last cycle."""
+    silences: tuple[Silence, ...] = ()
+    """Those that people added, for a cycle that cannot read them; bounded."""
     registered: str = ""
     """Digest of the policy for which the automations were last registered."""
     own_deployments: tuple[str, ...] = ()
@@ -82,6 +87,20 @@ class Ledger:
     """What the monitor did, would have done in a dry run, or was about to do; oldest first."""
     notices: tuple[str, ...] = field(default=(), compare=False)
     """What a reader must know of how it was read; not stored."""
+
+
+LISTS: Mapping[str, Any] = {
+    "counted": Counted,
+    "incidents": Incident,
+    "deliveries": Delivery,
+    "ghosts": Found,
+    "acts": Act,
+    "silences": Silence,
+    "own_deployments": Id,
+}
+"""The fields that are lists of values of a kind."""
+
+DAMAGED = "Parts of the ledger on the server are damaged and were left out"
 
 
 def entry(record: IntervalRecord, known: Iterable[str] = ()) -> Counted:
@@ -151,68 +170,59 @@ def _worth_keeping(incidents: Iterable[Incident], now: datetime) -> tuple[Incide
     return (*open_, *closed[-CLOSED_KEPT:])
 
 
-def to_json(ledger: Ledger) -> dict[str, Any]:
+def ledger_json(ledger: Ledger) -> dict[str, Any]:
     """The ledger as JSON."""
     return {
         "version": VERSION,
         "monitor": ledger.monitor,
-        "watermark": _text(ledger.watermark),
-        "counted": [_counted_json(counted) for counted in ledger.counted],
-        "incidents": [incident_state(incident) for incident in ledger.incidents],
+        "watermark": ledger.watermark.isoformat() if ledger.watermark else None,
+        **{
+            name: [codec.to_json(kind, item) for item in getattr(ledger, name)]
+            for name, kind in LISTS.items()
+        },
+        "outbox": list(ledger.outbox),
         "diagnoses": _diagnoses_json(ledger.diagnoses),
-        "outbox": [dict(event) for event in ledger.outbox],
         "memory": memory.to_json(ledger.memory),
-        "deliveries": deliveries_json(ledger.deliveries),
-        "ghosts": found.to_json(ledger.ghosts),
         "registered": ledger.registered,
-        "own_deployments": list(ledger.own_deployments),
-        "acts": acts_json(ledger.acts),
     }
 
 
-def from_json(data: Mapping[str, Any]) -> Ledger:
-    """The ledger of its JSON.
+def ledger_of(data: Mapping[str, Any]) -> Ledger:
+    """The ledger of its JSON; its notices name what of it is damaged, and left out.
 
     Raises:
         BadInput: when a newer version of the monitor wrote it.
-        AttributeError, KeyError, TypeError, ValueError: when it is damaged; an older one or the
-            monitor's own events serve.
+        KeyError, TypeError, ValueError: when it is damaged so that nothing can be made of it; an
+            older one or the monitor's own events serve.
     """
     if data["version"] > VERSION:
         raise BadInput(
             f"The ledger on the server has version {data['version']}, this monitor knows "
             f"{VERSION}: run the newer prefect-crash-monitor everywhere."
         )
+    if data["version"] < VERSION:
+        raise ValueError("of a version before the first release")
+    damaged: dict[str, int] = {}
+    lists: dict[str, Any] = {}
+    for name, kind in LISTS.items():
+        lists[name], damaged[name] = codec.each_of(kind, data.get(name, ()))
+    sent, damaged["outbox"] = codec.each_of(OutgoingEvent, data.get("outbox", ()))
+    diagnoses, damaged["diagnoses"] = _diagnoses_of(data.get("diagnoses", ()))
+    try:
+        remembered = memory.of_json(data["memory"])
+    except (KeyError, TypeError, ValueError):
+        remembered, damaged["memory"] = Memory(), 1
+    lost = ", ".join(f"{number} of {name}" for name, number in damaged.items() if number)
     return Ledger(
-        monitor=data["monitor"],
+        monitor=str(data["monitor"]),
         watermark=_time(data["watermark"]),
-        counted=tuple(_counted_of(item) for item in data["counted"]),
-        incidents=tuple(incident_of(item) for item in data["incidents"]),
-        diagnoses=_diagnoses_of(data.get("diagnoses", [])),
-        outbox=tuple(data["outbox"]),
-        memory=memory.from_json(data["memory"]) if "memory" in data else Memory(),
-        deliveries=deliveries_of(data.get("deliveries", [])),
-        ghosts=found.from_json(data.get("ghosts", ())),
-        registered=data["registered"],
-        own_deployments=tuple(data["own_deployments"]),
-        acts=acts_of(data.get("acts", ())),
+        **lists,
+        outbox=tuple(event.body() for event in sent),
+        diagnoses=diagnoses,
+        memory=remembered,
+        registered=str(data["registered"]),
+        notices=(f"{DAMAGED}: {lost}.",) if lost else (),
     )
-
-
-def incident_state(incident: Incident) -> dict[str, Any]:
-    """All fields of an incident as JSON, for the ledger and for rebuilding it from events."""
-    state = asdict(incident)
-    return {key: _text(v) if isinstance(v, datetime) else v for key, v in state.items()}
-
-
-def incident_of(state: Mapping[str, Any]) -> Incident:
-    """An incident of its JSON; fields of later versions are left out."""
-    times = {f.name for f in fields(Incident) if "datetime" in str(f.type)}
-    known = {f.name for f in fields(Incident)}
-    values: dict[str, Any] = {
-        key: _time(value) if key in times else value for key, value in state.items() if key in known
-    }
-    return Incident(**values)
 
 
 def _diagnoses_json(diagnoses: Mapping[str, Diagnosis]) -> list[dict[str, str]]:
@@ -242,46 +252,18 @@ def _told(diagnoses: Iterable[Diagnosis]) -> dict[str, str]:
     return {name: getattr(best, name)[:TOLD_LENGTH] for name in TOLD if getattr(best, name)}
 
 
-def _diagnoses_of(items: Iterable[Mapping[str, str]]) -> dict[str, Diagnosis]:
-    return {
-        mark_: Diagnosis(
-            cause=item["cause"],
-            confidence=item["confidence"],
-            fingerprint=item["fingerprint"],
-            title=item.get("title", ""),
-            evidence=item.get("evidence", ""),
-            remedy=item.get("remedy", ""),
-            command=item.get("command", ""),
-        )
-        for item in items
-        for mark_ in item["marks"].split()
-    }
-
-
-def _counted_json(counted: Counted) -> dict[str, Any]:
-    return {
-        "since": counted.window.start.isoformat(),
-        "until": counted.window.end.isoformat(),
-        "crashed": counted.crashed,
-        "complete": counted.complete,
-        "revision": counted.revision,
-        "marks": " ".join(sorted(counted.marks)),
-    }
-
-
-def _counted_of(item: Mapping[str, Any]) -> Counted:
-    return Counted(
-        window=Window(moment(item["since"]), moment(item["until"])),
-        crashed=int(item["crashed"]),
-        complete=bool(item["complete"]),
-        revision=int(item["revision"]),
-        marks=frozenset(item["marks"].split()),
-    )
-
-
-def _text(time: datetime | None) -> str | None:
-    return time.isoformat() if time else None
+def _diagnoses_of(items: Iterable[Any]) -> tuple[dict[str, Diagnosis], int]:
+    """The diagnoses by mark, and how many kinds are damaged."""
+    found: dict[str, Diagnosis] = {}
+    damaged = 0
+    for item in items:
+        try:
+            diagnosis = codec.of_json(Diagnosis, item)
+            found |= dict.fromkeys(item["marks"].split(), diagnosis)
+        except (AttributeError, KeyError, ValueError):
+            damaged += 1
+    return found, damaged
 
 
 def _time(text: str | None) -> datetime | None:
-    return moment(text) if text else None
+    return codec.of_json(Moment, text) if text else None

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from prefect_crash_monitor import tallies
+from pydantic import BeforeValidator, PlainSerializer
+
+from prefect_crash_monitor import codec
 from prefect_crash_monitor.acquaintance import Acquaintance, acquainted
+from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.fingerprint import VERSION
 from prefect_crash_monitor.matching import matches
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident
 from prefect_crash_monitor.policy import Rule
-from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.rule import RuleKind, Scope
 from prefect_crash_monitor.silences import Silence
 from prefect_crash_monitor.standing import groups_of
@@ -66,20 +68,14 @@ class Ending(NamedTuple):
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A crash of a streak, shortened."""
 
-    at: datetime
+    at: Moment
     mark: str
     where: str
     work_pool: str = ""
     cause: str = ""
-
-    @property
-    def rest(self) -> tuple[str, str, str, str]:
-        """All but the time."""
-        return self.mark, self.where, self.work_pool, self.cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +84,34 @@ class Streak:
 
     runs: Runs
     hits: tuple[Hit, ...]
-    held_until: datetime | None = None
+    held_until: Moment | None = None
     """End of the silence that covers its latest crash."""
+
+
+def _pairs(streaks: Mapping[Streaked, Streak]) -> list[tuple[Streaked, Streak]]:
+    return list(streaks.items())
+
+
+def _by_whose(pairs: object) -> object:
+    return {tuple(whose): streak for whose, streak in pairs} if isinstance(pairs, list) else pairs
+
+
+Streaks = Annotated[
+    Mapping[Streaked, Streak],
+    BeforeValidator(_by_whose),
+    PlainSerializer(_pairs, return_type=list[tuple[Streaked, Streak]], when_used="json"),
+]
+"""JSON knows text as keys only: pairs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
     """As the last judgement left it."""
 
-    streaks: Mapping[Streaked, Streak] = field(default_factory=dict)
+    streaks: Streaks = field(default_factory=dict)
     seen: Mapping[str, Acquaintance] = field(default_factory=dict)
     """By fingerprint."""
-    began: datetime | None = None
+    began: Moment | None = None
     """Since when kinds of crashes are remembered."""
     tallies: Tallies = field(default_factory=dict)
     """Crashes per day, of rules that compare rates."""
@@ -246,49 +258,14 @@ def _hit(crash: Crash, diagnosis: Diagnosis | None) -> Hit:
 
 def to_json(memory: Memory) -> dict[str, Any]:
     """The memory as JSON, for the ledger."""
-    return {
-        "began": memory.began.isoformat() if memory.began else None,
-        "fingerprints": VERSION,
-        "streaks": [
-            [
-                *whose,
-                *streak.runs,
-                [[hit.at.isoformat(), *hit.rest] for hit in streak.hits],
-                streak.held_until.isoformat() if streak.held_until else None,
-            ]
-            for whose, streak in memory.streaks.items()
-        ],
-        "seen": {
-            fingerprint: [known.first.isoformat(), known.last.isoformat()]
-            for fingerprint, known in memory.seen.items()
-        },
-        "tallies": tallies.to_json(memory.tallies),
-    }
+    return {**codec.to_json(Memory, memory), "fingerprints": VERSION}
 
 
-def from_json(data: Mapping[str, Any]) -> Memory:
+def of_json(data: Mapping[str, Any]) -> Memory:
     """The memory of its JSON; kinds of another version of fingerprints are learnt anew.
 
     Raises:
-        KeyError, TypeError, ValueError: when it is damaged.
+        ValueError: when it is damaged.
     """
-    began = data["began"]
-    streaks = {
-        Streaked(rule, group): Streak(
-            Runs(RunsOf(of), id_),
-            tuple(Hit(moment(at), *rest) for at, *rest in hits),
-            moment(held) if held else None,
-        )
-        for rule, group, of, id_, hits, held in data["streaks"]
-    }
-    memory = Memory(
-        streaks=streaks,
-        tallies=tallies.from_json(data.get("tallies", {})),
-    )
-    if data["fingerprints"] != VERSION:
-        return memory
-    seen = {
-        fingerprint: Acquaintance(moment(first), moment(last))
-        for fingerprint, (first, last) in data["seen"].items()
-    }
-    return replace(memory, seen=seen, began=moment(began) if began else None)
+    memory = codec.of_json(Memory, data)
+    return memory if data.get("fingerprints") == VERSION else replace(memory, seen={}, began=None)

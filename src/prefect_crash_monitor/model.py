@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from prefect_crash_monitor.codec import Moment
+
 OWN_TAG = "managed-by:crash-monitor"
 """Carried by everything that is ours: deployments, automations."""
 
@@ -33,8 +35,8 @@ def artifact_key(key: str, monitor: str) -> str:
 class Window:
     """A half-open span `[start, end)` on state timestamps."""
 
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment < self.end
@@ -87,7 +89,7 @@ class Crash:
     """
 
     state_id: str
-    at: datetime
+    at: Moment
     flow_run_id: str
     flow_run_name: str = ""
     state_name: str = "Crashed"
@@ -238,11 +240,11 @@ class Incident:
     group: str
     """The value deduplicated on: a deployment, a pool, a custom dimension's value."""
     severity: str
-    opened_at: datetime
+    opened_at: Moment
     """End of the interval that crossed the threshold."""
-    first_crash_at: datetime
-    last_crash_at: datetime
-    burning_until: datetime
+    first_crash_at: Moment
+    last_crash_at: Moment
+    burning_until: Moment
     """When the rule's condition stops to hold if nothing more crashes."""
     crashes: int
     """Crashes that counted towards it so far."""
@@ -270,10 +272,10 @@ class Incident:
     runs_id: str = ""
     """The runs whose completion ends it, as `memory.Runs`; empty where it ends otherwise."""
     reminders: int = 0
-    told_at: datetime | None = None
+    told_at: Moment | None = None
     """When it was last told of: the end of the last interval that the telling cycle counted."""
-    resolved_at: datetime | None = None
-    judged_through: datetime | None = None
+    resolved_at: Moment | None = None
+    judged_through: Moment | None = None
     """Crashes before this moment have been counted in."""
 
     @property

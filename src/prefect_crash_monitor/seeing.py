@@ -62,9 +62,9 @@ async def see(
         (ledger.ghosts, ()),
     )
     stored = await parts.take(
-        "Silences were not read, only those of the policy are in force",
+        "Silences were not read, those read last are in force",
         SilenceStore(api, settings.name).read(plan.windows[0].end),
-        (),
+        ledger.silences,
     )
     seen = Seen(
         now=now,
@@ -78,7 +78,8 @@ async def see(
             observation,
         ),
         explained=explained,
-        silences=(*planned(policy), *stored),
+        planned=planned(policy),
+        stored=stored,
         beside=await parts.take(
             "Failed runs were not read", read_failures(api, whole, ledger.own_deployments), Beside()
         ),

@@ -31,7 +31,10 @@ class Seen:
     plan: Due
     observation: Observation
     explained: Explained
-    silences: tuple[Silence, ...] = field(default=())
+    planned: tuple[Silence, ...] = ()
+    """Silences of the policy."""
+    stored: tuple[Silence, ...] = ()
+    """Those that people added; as read last where they cannot be read."""
     beside: Beside = field(default_factory=Beside)
     """Runs that failed in the due intervals."""
     completed: Mapping[Runs, datetime | None] = field(default_factory=dict)
@@ -46,6 +49,11 @@ class Seen:
     """Slots of tag limits that are taken, where the policy asks for them."""
     unclaimed: tuple[Unclaimed, ...] = ()
     """Deployments of which more slots are taken than runs are alive, likewise."""
+
+    @property
+    def silences(self) -> tuple[Silence, ...]:
+        """All of them."""
+        return (*self.planned, *self.stored)
 
     def in_force(self, moment: datetime) -> tuple[Silence, ...]:
         """The silences at the end of an interval, and those of now: it is now that is told of it.

@@ -11,13 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.codec import to_json
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.reading import whole_answer
-from prefect_crash_monitor.silences import Silence, from_json, to_json
+from prefect_crash_monitor.silences import Silence, of_json
 
 SILENCE_TYPE = "crash-monitor-silence"
-MOST = 200
-"""Silences read: one page. The newest count; old ones are removed when they are over."""
+PAGE = 200
+"""Silences read at once; Prefect gives no more."""
+
+PAGES = 10
+"""Pages read. Of 2,000 silences the newest count; those that are over are removed."""
 
 
 class SilenceStore:
@@ -28,7 +32,7 @@ class SilenceStore:
         self._type = f"{SILENCE_TYPE}.{monitor}"
 
     async def read(self, now: datetime) -> tuple[Silence, ...]:
-        """Those that are not over yet, the first to end first; one request."""
+        """Those that are not over yet, the first to end first; one request for each 200."""
         found = [silence for _, silence in await self._stored() if silence is not None]
         current = (silence for silence in found if silence.until > now)
         return tuple(sorted(current, key=lambda silence: (silence.until, silence.id)))
@@ -38,7 +42,7 @@ class SilenceStore:
         body = {
             "type": self._type,
             "description": f"Silence of crash monitor: {silence.reason}"[:200],
-            "data": json.dumps(to_json(silence)),
+            "data": json.dumps(to_json(Silence, silence)),
         }
         await self._api.post("/artifacts/", body)
         for artifact, stored in await self._stored():
@@ -61,18 +65,24 @@ class SilenceStore:
 
     async def _stored(self) -> list[tuple[str, Silence | None]]:
         """Artifacts and their silences; None for one that cannot be read."""
-        body = {
-            "artifacts": {"type": {"any_": [self._type]}},
-            "sort": "CREATED_DESC",
-            "limit": MOST,
-        }
-        artifacts = await self._api.post("/artifacts/filter", body)
-        with whole_answer("the silences"):
-            return [(artifact["id"], _parsed(artifact)) for artifact in artifacts]
+        found: dict[str, Silence | None] = {}
+        for page in range(PAGES):
+            body = {
+                "artifacts": {"type": {"any_": [self._type]}},
+                "sort": "CREATED_DESC",
+                "limit": PAGE,
+                "offset": page * PAGE,
+            }
+            artifacts = await self._api.post("/artifacts/filter", body)
+            with whole_answer("the silences"):
+                found |= {artifact["id"]: _parsed(artifact) for artifact in artifacts}
+            if len(artifacts) < PAGE:
+                break
+        return list(found.items())
 
 
 def _parsed(artifact: Mapping[str, Any]) -> Silence | None:
     try:
-        return from_json(json.loads(artifact["data"]))
+        return of_json(json.loads(artifact["data"]))
     except (KeyError, TypeError, ValueError, AttributeError, BadInput):
         return None

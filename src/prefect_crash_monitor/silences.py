@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from typing import Any
 
+from prefect_crash_monitor import codec
+from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.matching import FIELDS, matches
 from prefect_crash_monitor.model import Crash, Diagnosis, Incident
@@ -26,8 +27,8 @@ class Silence:
     """8 hex digits; `policy-N` for the N-th silence of the policy."""
     matcher: Mapping[str, str]
     """Field to pattern: `*`, `?` and `[…]` as in a shell, case-sensitive."""
-    since: datetime
-    until: datetime
+    since: Moment
+    until: Moment
     reason: str
     author: str = ""
 
@@ -108,31 +109,10 @@ def silenced(
     return found
 
 
-def to_json(silence: Silence) -> dict[str, Any]:
-    """A silence as `crash-monitor silence list` prints it and as it is stored."""
-    return {
-        "id": silence.id,
-        "matcher": dict(silence.matcher),
-        "since": silence.since.isoformat(),
-        "until": silence.until.isoformat(),
-        "reason": silence.reason,
-        "author": silence.author,
-    }
-
-
-def from_json(data: Mapping[str, Any]) -> Silence:
+def of_json(data: object) -> Silence:
     """The silence of its JSON.
 
     Raises:
-        KeyError, TypeError, ValueError, BadInput: when it is damaged.
+        ValueError, BadInput: when it is damaged.
     """
-    return checked(
-        Silence(
-            id=str(data["id"]),
-            matcher={str(key): str(value) for key, value in data["matcher"].items()},
-            since=datetime.fromisoformat(data["since"]),
-            until=datetime.fromisoformat(data["until"]),
-            reason=str(data["reason"]),
-            author=str(data["author"]),
-        )
-    )
+    return checked(codec.of_json(Silence, data))

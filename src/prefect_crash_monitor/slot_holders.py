@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from prefect_crash_monitor.action_rules import Mode
@@ -17,6 +18,9 @@ from prefect_crash_monitor.slots import HeldSlot, Unclaimed
 READ = 200
 """Limits, and task runs, read at once; Prefect gives no more."""
 
+PAGES = 10
+"""Pages of each: of more limits or holders the rest is not freed."""
+
 LOOKED_AT = 20
 """Deployments of which slots and living runs are compared in one cycle, the latest to crash."""
 
@@ -27,20 +31,27 @@ HOLDING = ["PENDING", "RUNNING", "CANCELLING"]
 async def held_slots(api: Api, policy: Policy) -> tuple[HeldSlot, ...]:
     """Slots of tag limits that a known task run holds; no request where nobody asks for them.
 
-    Two requests. A holder that Prefect has no task run of is left out: whose it is cannot be told.
+    Two requests, one more for each 200 slots. A holder that Prefect has no task run of is left
+    out: whose it is cannot be told.
     """
     if policy.actions.free_slots.mode is Mode.OFF:
         return ()
-    limits = rows(await api.post("/concurrency_limits/filter", {"limit": READ}), "tag limits")
+    limits: list[Mapping[str, Any]] = []
+    for page in range(PAGES):
+        body: dict[str, Any] = {"limit": READ, "offset": page * READ}
+        part = rows(await api.post("/concurrency_limits/filter", body), "tag limits")
+        limits += part
+        if len(part) < READ:
+            break
     with whole_answer("tag limits"):
         taken = [(str(limit["tag"]), str(id_)) for limit in limits for id_ in limit["active_slots"]]
-    ids = sorted({id_ for _, id_ in taken})[:READ]
-    if not ids:
-        return ()
-    body = {"task_runs": {"id": {"any_": ids}}, "limit": READ}
-    runs = rows(await api.post("/task_runs/filter", body), "task runs that hold slots")
-    with whole_answer("task runs that hold slots"):
-        flow_runs = {run["id"]: run["flow_run_id"] for run in runs if run["flow_run_id"]}
+    ids = sorted({id_ for _, id_ in taken})
+    flow_runs: dict[str, str] = {}
+    for at in range(0, min(len(ids), PAGES * READ), READ):
+        body = {"task_runs": {"id": {"any_": ids[at : at + READ]}}, "limit": READ}
+        runs = rows(await api.post("/task_runs/filter", body), "task runs that hold slots")
+        with whole_answer("task runs that hold slots"):
+            flow_runs |= {run["id"]: run["flow_run_id"] for run in runs if run["flow_run_id"]}
     return tuple(
         HeldSlot(tag=tag, task_run_id=id_, flow_run_id=flow_runs[id_])
         for tag, id_ in taken

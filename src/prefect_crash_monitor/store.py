@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.codec import each_of, of_json
 from prefect_crash_monitor.errors import ApiTrouble, BadInput
 from prefect_crash_monitor.event_pages import PAGE
 from prefect_crash_monitor.events import (
@@ -26,7 +27,7 @@ from prefect_crash_monitor.events import (
     MONITOR_LABEL,
     monitor_resource,
 )
-from prefect_crash_monitor.ledger import Counted, Ledger, from_json, incident_of, to_json
+from prefect_crash_monitor.ledger import Counted, Ledger, ledger_json, ledger_of
 from prefect_crash_monitor.model import Incident, Window, mark
 from prefect_crash_monitor.publish import prune
 from prefect_crash_monitor.reading import moment, whole_answer
@@ -54,6 +55,7 @@ AHEAD = timedelta(hours=1)
 DAMAGE = (AttributeError, KeyError, TypeError, ValueError, RecursionError, zlib.error)
 
 UNUSABLE = "A ledger on the server was not used:"
+UNUSABLE_IN_PART = f"{UNUSABLE} parts of it are damaged."
 REBUILT = (
     "The ledger was rebuilt from the monitor's own events: streaks, rates, ghosts, actions and "
     "known causes begin anew."
@@ -93,9 +95,13 @@ class LedgerStore:
         read = [_parsed(artifact, now) for artifact in artifacts]
         ledgers = [ledger for ledger in read if isinstance(ledger, Ledger)]
         refused = tuple(dict.fromkeys(reason for reason in read if isinstance(reason, str)))
+        # To repeat a cycle is harmless, to forget an incident is not: one that is whole serves
+        # before a later one of which parts are damaged.
+        whole = [ledger for ledger in ledgers if not ledger.notices]
         if ledgers:
-            ledger = max(ledgers, key=lambda ledger: ledger.watermark or EPOCH)
-            return replace(ledger, notices=refused)
+            ledger = max(whole or ledgers, key=lambda ledger: ledger.watermark or EPOCH)
+            passed_over = (UNUSABLE_IN_PART,) if whole and len(whole) < len(ledgers) else ()
+            return replace(ledger, notices=(*refused, *passed_over, *ledger.notices))
         rebuilt = await self._rebuild(now)
         said = (*refused, REBUILT) if rebuilt.counted or refused else ()
         return replace(rebuilt, notices=said)
@@ -108,7 +114,7 @@ class LedgerStore:
         body = {
             "type": self._type,
             "description": f"State of crash monitor {self._monitor}; it is rebuilt when deleted.",
-            "data": packed(json.dumps(to_json(ledger))),
+            "data": packed(json.dumps(ledger_json(ledger))),
         }
         await self._api.post("/artifacts/", body)
         with suppress(ApiTrouble):
@@ -126,15 +132,17 @@ class LedgerStore:
         incidents_of_all = {"id_prefix": [f"{INCIDENT_RESOURCE}."]}
         told = await self._own_events(sorted(INCIDENT_EVENTS.values()), incidents_of_all, now)
         with whole_answer("the monitor's own events"):
-            # Anyone may post such an event; none of ours is of an interval that is not over yet.
-            latest = now + AHEAD
-            intervals = [c for event in counted if (c := _counted_of(event)).window.end <= latest]
-            intervals.sort(key=lambda c: (c.window, c.revision))
-            by_window = {c.window: c for c in intervals}
-            incidents: dict[str, Incident] = {}
-            for event in told:  # the latest first
-                incident = incident_of(event["payload"]["state"])
-                incidents.setdefault(incident.id, incident)
+            states = [event["payload"].get("state") for event in told]
+            payloads = [event["payload"] for event in counted]
+        # Anyone may post such an event: what is none of ours is left out, and none of ours is of
+        # an interval that is not over yet.
+        latest = now + AHEAD
+        intervals = [c for p in payloads if (c := _counted_of(p)) and c.window.end <= latest]
+        intervals.sort(key=lambda c: (c.window, c.revision))
+        by_window = {c.window: c for c in intervals}
+        incidents: dict[str, Incident] = {}
+        for incident in each_of(Incident, states)[0]:  # the latest first
+            incidents.setdefault(incident.id, incident)
         ledger = Ledger(
             monitor=self._monitor,
             counted=tuple(by_window.values()),
@@ -203,7 +211,7 @@ def _parsed(artifact: Mapping[str, Any], now: datetime) -> Ledger | str:
     Anyone who may write artifacts may write one that looks like ours.
     """
     try:
-        ledger = from_json(json.loads(unpacked(artifact["data"])))
+        ledger: Ledger = ledger_of(json.loads(unpacked(artifact["data"])))
     except (*DAMAGE, BadInput) as error:
         return f"{UNUSABLE} {error if isinstance(error, BadInput) else 'it is damaged'}."
     if (ledger.watermark or EPOCH) > now + AHEAD:
@@ -218,12 +226,15 @@ def _is_anything(_key: str) -> bool:
     return True
 
 
-def _counted_of(event: Mapping[str, Any]) -> Counted:
-    payload = event["payload"]
-    return Counted(
-        window=Window(moment(payload["since"]), moment(payload["until"])),
-        crashed=int(payload["crashed"]),
-        complete=bool(payload["complete"]),
-        revision=int(payload["revision"]),
-        marks=frozenset(mark(id_) for id_ in payload["state_ids"]),
-    )
+def _counted_of(payload: Mapping[str, Any]) -> Counted | None:
+    """The interval of an event's payload; None where it is not as ours are."""
+    try:
+        return Counted(
+            window=of_json(Window, {"start": payload["since"], "end": payload["until"]}),
+            crashed=int(payload["crashed"]),
+            complete=bool(payload["complete"]),
+            revision=int(payload["revision"]),
+            marks=frozenset(mark(id_) for id_ in payload["state_ids"]),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None

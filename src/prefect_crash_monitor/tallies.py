@@ -13,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
+from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.matching import matches
 from prefect_crash_monitor.model import Crash, Diagnosis, Window
-from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.rule import Rule, RuleKind
 from prefect_crash_monitor.standing import groups_of
 from prefect_crash_monitor.windows import aligned
@@ -52,9 +51,9 @@ class Tally:
 
     only: str
     """Which crashes the rule looked at; with others it starts anew."""
-    through: datetime
+    through: Moment
     """Crashes before this moment are in it."""
-    days: Mapping[datetime, Day] = field(default_factory=dict)
+    days: Mapping[Moment, Day] = field(default_factory=dict)
     """By their beginning, oldest first."""
 
     def whole_days(self, before: datetime, most: int) -> list[datetime]:
@@ -141,37 +140,3 @@ def _bounded(days: Mapping[datetime, Day]) -> list[tuple[datetime, Day]]:
             break
         kept.insert(0, (at, day))
     return kept
-
-
-def to_json(tallies: Tallies) -> dict[str, Any]:
-    """The tallies as JSON, for the ledger."""
-    return {
-        rule: {
-            "only": tally.only,
-            "through": tally.through.isoformat(),
-            "days": [
-                [at.isoformat(), day.covered.total_seconds(), dict(day.crashes)]
-                for at, day in tally.days.items()
-            ],
-        }
-        for rule, tally in tallies.items()
-    }
-
-
-def from_json(data: Mapping[str, Any]) -> dict[str, Tally]:
-    """The tallies of their JSON.
-
-    Raises:
-        KeyError, TypeError, ValueError: when it is damaged.
-    """
-    return {
-        rule: Tally(
-            only=item["only"],
-            through=moment(item["through"]),
-            days={
-                moment(at): Day(covered=timedelta(seconds=covered), crashes=dict(crashes))
-                for at, covered, crashes in item["days"]
-            },
-        )
-        for rule, item in data.items()
-    }

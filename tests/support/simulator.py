@@ -20,7 +20,7 @@ from prefect_crash_monitor.explain.explanation import Where
 from prefect_crash_monitor.explaining import explain_unread
 from prefect_crash_monitor.ghosts.found import found
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ledger import Ledger, from_json, to_json
+from prefect_crash_monitor.ledger import Ledger, ledger_json, ledger_of
 from prefect_crash_monitor.memory import Ending, Runs, RunsOf, questions
 from prefect_crash_monitor.model import (
     Crash,
@@ -170,7 +170,7 @@ class Simulator:
                 outcomes={c.state_id: self.shop.outcome(c, now) for c in crashes},
             ),
             explained=Explained(diagnoses=diagnoses),
-            silences=tuple(self.shop.silences),
+            stored=tuple(self.shop.silences),
             completed={runs: self.shop.completion(runs, at, now) for runs, at in asked.items()},
             ended=ended | self.shop.numbers(days_wanted(suspects, ended)) | together,
             ghosts=found(
@@ -188,7 +188,8 @@ class Simulator:
             self.told += judgement.transitions
             self.records |= {record.window: record for record in records}
             after = remembered(seen, records, judgement, "")
-            self.ledger = from_json(json.loads(json.dumps(to_json(after))))
+            self.ledger = ledger_of(json.loads(json.dumps(ledger_json(after))))
+            assert not self.ledger.notices
         return list(judgement.transitions)
 
     def diagnoses(self, crashes: Sequence[Crash]) -> Mapping[str, Diagnosis]:

@@ -9,7 +9,6 @@ from prefect_crash_monitor.explain.explanation import (
     Line,
     Severity,
     Verdict,
-    explanation_of,
 )
 from prefect_crash_monitor.explain.gathering import evidence_of_bundle, evidence_of_crash
 from prefect_crash_monitor.explain.rules import RULES
@@ -27,7 +26,6 @@ __all__ = [
     "evidence_of_bundle",
     "evidence_of_crash",
     "explain",
-    "explanation_of",
     "first_answer",
     "needs_logs",
 ]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from prefect_crash_monitor.codec import Moment, to_json
 from prefect_crash_monitor.model import Severity
 
-__all__ = ["Confidence", "Explanation", "Line", "Severity", "Verdict", "Where", "explanation_of"]
+__all__ = ["Confidence", "Explanation", "Line", "Severity", "Verdict", "Where"]
 
 
 class Verdict(StrEnum):
@@ -52,12 +51,12 @@ class Line:
 
     source: Where
     text: str
-    at: datetime | None = None
+    at: Moment | None = None
 
     def to_json(self) -> dict[str, str | None]:
         """As commands and reports give it."""
-        at = self.at.isoformat() if self.at else None
-        return {"source": str(self.source), "text": self.text, "at": at}
+        found: dict[str, str | None] = to_json(Line, self)
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,49 +83,5 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """The explanation as `crash-monitor explain --json` prints it."""
-        return {
-            "flow_run_id": self.flow_run_id,
-            "flow_run_name": self.flow_run_name,
-            "verdict": str(self.verdict),
-            "cause": self.cause,
-            "confidence": str(self.confidence),
-            "severity": str(self.severity),
-            "title": self.title,
-            "summary": self.summary,
-            "evidence": [line.to_json() for line in self.evidence],
-            "remediation": list(self.remediation),
-            "commands": list(self.commands),
-            "insights": list(self.insights),
-            "recovered": self.recovered,
-        }
-
-
-def explanation_of(item: Mapping[str, Any]) -> Explanation:
-    """The explanation of its JSON.
-
-    Raises:
-        KeyError, TypeError, ValueError: when it is damaged.
-    """
-    lines = (
-        Line(
-            source=Where(line["source"]),
-            text=line["text"],
-            at=datetime.fromisoformat(line["at"]) if line["at"] else None,
-        )
-        for line in item["evidence"]
-    )
-    return Explanation(
-        flow_run_id=item["flow_run_id"],
-        flow_run_name=item["flow_run_name"],
-        verdict=Verdict(item["verdict"]),
-        cause=item["cause"],
-        confidence=Confidence(item["confidence"]),
-        severity=Severity(item["severity"]),
-        title=item["title"],
-        summary=item["summary"],
-        evidence=tuple(lines),
-        remediation=tuple(item["remediation"]),
-        commands=tuple(item["commands"]),
-        insights=tuple(item["insights"]),
-        recovered=bool(item["recovered"]),
-    )
+        found: dict[str, Any] = to_json(Explanation, self)
+        return found

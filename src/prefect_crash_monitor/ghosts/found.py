@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
+from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.diagnose import diagnosis_of
-from prefect_crash_monitor.explain import explanation_of
 from prefect_crash_monitor.explain.evidence import HEARTBEAT
 from prefect_crash_monitor.ghosts.ghost import Ghost
 from prefect_crash_monitor.model import Crash, Diagnosis
-from prefect_crash_monitor.reading import moment
 from prefect_crash_monitor.windows import TICK
 
 
@@ -21,8 +19,8 @@ class Found:
     """A ghost, and since when the monitor knows of it."""
 
     ghost: Ghost
-    first_seen: datetime
-    sure_at: datetime | None = None
+    first_seen: Moment
+    sure_at: Moment | None = None
     """When it became one to tell of: the last moment that the judgement then looked at. None as
     long as its silence may be an outage of Prefect, or nobody can tell whether it lives."""
 
@@ -120,56 +118,3 @@ def to_judge(ghosts: Iterable[Found]) -> list[Crash]:
 def diagnoses(ghosts: Iterable[Found]) -> dict[str, Diagnosis]:
     """Their diagnoses, by state id."""
     return {one.id: diagnosis_of(one.ghost.why, "") for one in ghosts}
-
-
-def to_json(ghosts: Sequence[Found]) -> list[dict[str, Any]]:
-    """As JSON, for the ledger; of the explanation what is shown."""
-    return [
-        {
-            "left_in": _times_as_text(asdict(one.ghost.left_in)),
-            "is_silent": one.ghost.is_silent,
-            "why": one.ghost.why.to_json(),
-            "looked_at": one.ghost.looked_at.isoformat() if one.ghost.looked_at else None,
-            "first_seen": one.first_seen.isoformat(),
-            "sure_at": one.sure_at.isoformat() if one.sure_at else None,
-        }
-        for one in ghosts
-    ]
-
-
-def from_json(items: Iterable[Mapping[str, Any]]) -> tuple[Found, ...]:
-    """Of their JSON.
-
-    Raises:
-        KeyError, TypeError, ValueError: when it is damaged.
-    """
-    return tuple(
-        Found(
-            ghost=Ghost(
-                left_in=_crash_of(item["left_in"]),
-                why=explanation_of(item["why"]),
-                is_silent=bool(item["is_silent"]),
-                looked_at=_looked_at(item),
-            ),
-            first_seen=moment(item["first_seen"]),
-            sure_at=moment(item["sure_at"]) if item["sure_at"] else None,
-        )
-        for item in items
-    )
-
-
-def _looked_at(item: Mapping[str, Any]) -> datetime | None:
-    """A ledger of before this was kept says only when it was seen first."""
-    at = item.get("looked_at", item["first_seen"])
-    return moment(at) if at else None
-
-
-def _times_as_text(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in values.items()}
-
-
-def _crash_of(item: Mapping[str, Any]) -> Crash:
-    pairs = tuple((str(key), str(value)) for key, value in item["labels"])
-    known = {key: value for key, value in item.items() if key in Crash.__dataclass_fields__}
-    values = {**known, "at": moment(item["at"]), "tags": tuple(item["tags"]), "labels": pairs}
-    return Crash(**values)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.explain import Confidence, Evidence, Explanation, Verdict, explain
 from prefect_crash_monitor.explain.liveness import end_told
 from prefect_crash_monitor.model import Crash
@@ -41,7 +42,7 @@ class Ghost:
     why: Explanation
     is_silent: bool
     """Nothing but its silence tells of its end: neither its worker nor its pod."""
-    looked_at: datetime | None = None
+    looked_at: Moment | None = None
     """When it was looked at closely; None: just now."""
 
     @property
