@@ -23,7 +23,8 @@ EDGE = {
     *("blocks", "bundles", "cycle", "metric", "own_runs", "project", "publish", "registering"),
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
     *(
-        "acting",
+        "act_checks",
+    "acting",
         "slot_holders",
         "backfill",
         "parts",

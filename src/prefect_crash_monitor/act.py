@@ -55,7 +55,8 @@ class Act:
     why: str
     """Cause of the crash, or the incident `<id>.<episode>`."""
     detail: str = ""
-    """State id of the crash, or the tag of a slot: what has to be so still."""
+    """State id of the crash, or the tag of a slot: what has to be so still. Of a pause the crashes
+    that it rests on, as `flow run id:state id`."""
     number: int = 1
     """Ordinal of a retry among those of its run."""
     result: Result = Result.PENDING

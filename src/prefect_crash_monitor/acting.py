@@ -11,37 +11,31 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import quote
 
 from prefect_crash_monitor.act import Act, ActKind, Result
+from prefect_crash_monitor.act_checks import (
+    CHECKS,
+    DONE,
+    MARK,
+    Checks,
+    Settled,
+    left,
+    pool_path,
+    transition_in,
+    transition_of,
+)
 from prefect_crash_monitor.action_rules import Actions, Mode, Target
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.codec import each_of
 from prefect_crash_monitor.errors import ApiTrouble, MonitorError, NotThere
 from prefect_crash_monitor.events import ACTION, action_event, event_id
-from prefect_crash_monitor.fates import CRASHED
-from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.publish import send
-from prefect_crash_monitor.reading import rows, whole_answer
+from prefect_crash_monitor.reading import whole_answer
 
 _log = logging.getLogger(__name__)
 
-MARK = "Retried by prefect-crash-monitor"
-"""Begins the message of each state that we set; by it a run's history tells of our retries."""
-
 LOOKED_FOR = timedelta(days=6)
 """How far back events of acts are looked for, and ahead: Prefect Cloud takes 14 days at most."""
-
-Settled = tuple[Result, str]
-"""What came of an act, and why."""
-
-DONE: Settled = (Result.DONE, "")
-
-
-def left(why: str) -> Settled:
-    """An act that is not right any more."""
-    return Result.LEFT, why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +102,8 @@ class Actor:
     async def _do(self, act: Act) -> Settled:
         if self._mode(act.kind) is not act.mode:
             return left("it was switched off meanwhile")
-        found = await CHECKS[act.kind](self, act)
+        checks = Checks(self.api, self.monitor, self.rules, self.own_deployments, self.now)
+        found = await CHECKS[act.kind](checks, act)
         if found is not None:
             return found
         if act.mode is not Mode.ACT:
@@ -123,31 +118,6 @@ class Actor:
         }
         return modes[kind]
 
-    async def may_retry(self, act: Act) -> Settled | None:
-        """Whether the run is still in that very crash, and is one to retry."""
-        history = await self.api.get("/flow_run_states/", {"flow_run_id": act.target})
-        run = await self.api.get(f"/flow_runs/{act.target}")
-        with whole_answer("a run to retry"):
-            ours = [s for s in history if (s["message"] or "").startswith(MARK)]
-            if any(_transition(s) == self.transition(act) for s in ours):
-                return DONE
-            if run["state_id"] != act.detail or run["state_type"] != CRASHED:
-                return left("the run has moved on")
-            if len(ours) >= self.rules.retry.at_most:
-                return left("the run was retried as often as allowed")
-            if run["deployment_id"] is None or run["parent_task_run_id"] is not None:
-                return left("the run has no deployment of its own to run it again")
-            return await self._paused(run)
-
-    async def _paused(self, run: Mapping[str, Any]) -> Settled | None:
-        deployment = await self.api.get(f"/deployments/{run['deployment_id']}")
-        if deployment["paused"]:
-            return left("its deployment is paused")
-        pool = run["work_pool_name"]
-        if pool and (await self.api.get(_pool(pool)))["is_paused"]:
-            return left("its work pool is paused")
-        return None
-
     async def retry(self, act: Act) -> Settled:
         """As `prefect flow-run retry` does, but without force: the server's rules hold."""
         state = {
@@ -156,7 +126,7 @@ class Actor:
             "message": f"{MARK} ({self.monitor}), retry {act.number}, for {act.why}.",
             "state_details": {
                 "scheduled_time": self.now.isoformat(),
-                "transition_id": self.transition(act),
+                "transition_id": transition_of(act, self.monitor),
             },
         }
         path = f"/flow_runs/{act.target}/set_state"
@@ -165,58 +135,17 @@ class Actor:
             if answer["status"] == "ACCEPT":
                 return DONE
             # A request of ours that was taken, but whose answer got lost, is sent again.
-            if _transition(answer.get("state") or {}) == self.transition(act):
+            if transition_in(answer.get("state") or {}) == transition_of(act, self.monitor):
                 return DONE
             return left(f"Prefect refused: {answer['details'].get('reason') or answer['status']}")
-
-    def transition(self, act: Act) -> str:
-        """The id by which Prefect knows our transition again."""
-        return event_id(self.monitor, "transition", act.id)
-
-    async def may_pause(self, act: Act) -> Settled | None:
-        """Whether it is there, not paused, and not what the monitor itself needs."""
-        is_pool = act.target_type == Target.WORK_POOL
-        path = _pool(act.target) if is_pool else f"/deployments/{act.target}"
-        found = await self.api.get(path)
-        with whole_answer("what is to be paused"):
-            if found["is_paused" if is_pool else "paused"]:
-                return self._found_so(act, "paused")
-        own = await self._own(act, is_pool=is_pool)
-        return left("the monitor itself runs there") if own else None
-
-    def _found_so(self, act: Act, how: str) -> Settled:
-        """What we want is so already: perhaps our doing, where we may have tried before."""
-        if act.at == self.now or act.mode is not Mode.ACT:
-            return left(f"it is {how} already")
-        return Result.DONE, f"it was found {how}, by this act or by another hand"
-
-    async def _own(self, act: Act, *, is_pool: bool) -> bool:
-        """Whether it is a deployment of ours, or has one; by tag, and by what is known."""
-        filter_: dict[str, Any] = {"operator": "or_", "tags": {"all_": [OWN_TAG]}}
-        if self.own_deployments:
-            filter_["id"] = {"any_": sorted(self.own_deployments)}
-        pools = {"work_pools": {"name": {"any_": [act.target]}}} if is_pool else {}
-        body = {"deployments": filter_, **pools}
-        found = rows(await self.api.post("/deployments/filter", body), "own deployments")
-        with whole_answer("own deployments"):
-            return bool(found) if is_pool else act.target in {d["id"] for d in found}
 
     async def pause(self, act: Act) -> Settled:
         """The same for a second time changes nothing."""
         if act.target_type == Target.WORK_POOL:
-            await self.api.patch(_pool(act.target), {"is_paused": True})
+            await self.api.patch(pool_path(act.target), {"is_paused": True})
         else:
             await self.api.post(f"/deployments/{act.target}/pause_deployment", {})
         return DONE
-
-    async def may_free(self, act: Act) -> Settled | None:
-        """Whether the task run still holds the slot, and its flow run is still crashed."""
-        limit = await self.api.get(f"/concurrency_limits/tag/{quote(act.detail, safe='')}")
-        run = await self.api.get(f"/flow_runs/{act.why}")
-        with whole_answer("a slot to free"):
-            if act.target not in limit["active_slots"]:
-                return self._found_so(act, "free")
-            return None if run["state_type"] == CRASHED else left("the run has moved on")
 
     async def free(self, act: Act) -> Settled:
         """Gives back what this task run holds; for a second time it changes nothing."""
@@ -225,27 +154,10 @@ class Actor:
         return DONE
 
 
-Check = Callable[[Actor, Act], Awaitable[Settled | None]]
 Deed = Callable[[Actor, Act], Awaitable[Settled]]
-
-CHECKS: Mapping[ActKind, Check] = {
-    ActKind.RETRIED: Actor.may_retry,
-    ActKind.PAUSED: Actor.may_pause,
-    ActKind.FREED: Actor.may_free,
-}
-"""Whether it is right; None where it is, else what came of it. Reads only: dry runs do it, too."""
 
 DEEDS: Mapping[ActKind, Deed] = {
     ActKind.RETRIED: Actor.retry,
     ActKind.PAUSED: Actor.pause,
     ActKind.FREED: Actor.free,
 }
-
-
-def _transition(state: Mapping[str, Any]) -> str | None:
-    details = state.get("state_details") or {}
-    return details.get("transition_id")
-
-
-def _pool(name: str) -> str:
-    return f"/work_pools/{quote(name, safe='')}"

@@ -7,20 +7,17 @@ ledger before it is done, so a killed cycle neither forgets an act nor decides i
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from prefect_crash_monitor.act import Act, ActKind, Result
+from prefect_crash_monitor.act_knowledge import Knowledge, act_id
 from prefect_crash_monitor.action_rules import Mode, RetryRule, Target
 from prefect_crash_monitor.matching import matches
-from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.seen import Seen
-from prefect_crash_monitor.silences import active, silenced
+from prefect_crash_monitor.model import Crash, Fate, Incident
 from prefect_crash_monitor.slots import HeldSlot
 
 PROCESS_GONE = frozenset(
@@ -37,6 +34,10 @@ PROCESS_GONE = frozenset(
 )
 """Causes of which the worker or the cluster saw the process end. A lost node may come back with
 it, and a missing heartbeat is no end."""
+
+
+PROOFS = 20
+"""Crashes that a pause names, the latest; of some the events may be forged."""
 
 
 class Reason(StrEnum):
@@ -63,44 +64,6 @@ class Plan:
 
     acts: tuple[Act, ...] = ()
     left: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knowledge:
-    """All that is known when acts are decided."""
-
-    policy: Policy
-    now: datetime
-    crashes: Sequence[Crash]
-    fates: Mapping[str, Fate]
-    diagnoses: Mapping[str, Diagnosis]
-    incidents: Sequence[Incident] = ()
-    silenced: frozenset[str] = frozenset()
-    """State ids."""
-    past: Sequence[Act] = ()
-    held: Sequence[HeldSlot] = ()
-
-    def cause(self, crash: Crash) -> str:
-        """Slug of the cause of a crash; empty where it was not explained."""
-        diagnosis = self.diagnoses.get(crash.state_id)
-        return diagnosis.cause if diagnosis else ""
-
-
-def knowledge(seen: Seen, open_: Sequence[Incident]) -> Knowledge:
-    """What a cycle knows at its end; of the incidents that are open those not silenced."""
-    why = seen.explained.diagnoses
-    hushing = active(seen.silences, seen.now)
-    return Knowledge(
-        policy=seen.policy,
-        now=seen.now,
-        crashes=seen.crashes,
-        fates={id_: outcome.fate for id_, outcome in seen.observation.outcomes.items()},
-        diagnoses=why,
-        incidents=[i for i in open_ if not any(silence.covers(i) for silence in hushing)],
-        silenced=frozenset(silenced(seen.crashes, why, hushing)),
-        past=seen.ledger.acts,
-        held=seen.held_slots,
-    )
 
 
 def plan_acts(known: Knowledge) -> Plan:
@@ -214,7 +177,7 @@ def _pauses(known: Knowledge) -> Iterator[Act]:
         if incident.rule not in rule.rules or incident.burning_until <= known.now:
             continue
         for target, name, crashes in _affected(incident, known):
-            id_ = _id(ActKind.PAUSED, rule.mode, incident.id, str(incident.episode), target)
+            id_ = act_id(ActKind.PAUSED, rule.mode, incident.id, str(incident.episode), target)
             if crashes >= rule.crashes and id_ not in done:
                 done |= {id_}
                 yield Act(
@@ -226,7 +189,18 @@ def _pauses(known: Knowledge) -> Iterator[Act]:
                     target_type=str(rule.what),
                     name=name,
                     why=f"{incident.id}.{incident.episode}",
+                    detail=_proof(target, known),
                 )
+
+
+def _proof(target: str, known: Knowledge) -> str:
+    """The latest crashes there: the server must know of as many of them as it takes."""
+    there = [
+        crash
+        for crash in sorted(known.crashes, key=lambda c: (c.at, c.state_id))
+        if target in {crash.deployment_id, crash.work_pool}
+    ]
+    return " ".join(f"{c.flow_run_id}:{c.state_id}" for c in there[-PROOFS:])
 
 
 def _affected(incident: Incident, known: Knowledge) -> Iterator[tuple[str, str, int]]:
@@ -263,7 +237,7 @@ def _slots(known: Knowledge) -> tuple[list[Act], Counter[Reason]]:
     }
     for slot in known.held:
         crash = crashed.get(slot.flow_run_id)
-        id_ = _id(ActKind.FREED, rule.mode, slot.task_run_id, slot.tag)
+        id_ = act_id(ActKind.FREED, rule.mode, slot.task_run_id, slot.tag)
         if crash is None or id_ in past:
             continue
         if known.cause(crash) not in PROCESS_GONE:
@@ -288,8 +262,4 @@ def _freed(id_: str, slot: HeldSlot, crash: Crash, known: Knowledge) -> Act:
 
 
 def _retry_id(crash: Crash, mode: Mode) -> str:
-    return _id(ActKind.RETRIED, mode, crash.state_id)
-
-
-def _id(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
+    return act_id(ActKind.RETRIED, mode, crash.state_id)

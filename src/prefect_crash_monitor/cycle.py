@@ -14,6 +14,7 @@ from typing import Any
 
 from prefect_crash_monitor import acts, metric
 from prefect_crash_monitor.act import Act, remember
+from prefect_crash_monitor.act_knowledge import knowledge
 from prefect_crash_monitor.acting import Actor
 from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.codec import to_json
@@ -30,7 +31,7 @@ from prefect_crash_monitor.model import IntervalRecord, Kind
 from prefect_crash_monitor.notices import remarks
 from prefect_crash_monitor.observe import observe
 from prefect_crash_monitor.outbox import to_be_told, unsent
-from prefect_crash_monitor.own_runs import Place, free_stranded
+from prefect_crash_monitor.own_runs import Place, free_stranded, still_own
 from prefect_crash_monitor.parts import Parts
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.publish import (
@@ -91,7 +92,7 @@ async def run_cycle(api: Api, settings: Settings, place: Place, now: datetime) -
         UnsuitableBlock: a receiver cannot be used; counted and remembered all the same.
     """
     policy, store, parts = settings.policy, LedgerStore(api, settings.name), Parts()
-    ledger = _with_own_deployment(await store.read(now), place.deployment_id)
+    ledger = await _own(api, await store.read(now), place, parts)
     plan = due(ledger.watermark, now, policy)
     again = await parts.take(
         "Events of earlier cycles could not be sent again, the next cycle tries",
@@ -143,7 +144,7 @@ def _decided(seen: Seen, notices: Sequence[str], parts: Parts) -> Result:
     """What there is to record, to notify and to do, from what was seen."""
     records, corrected = count_due(seen)
     judgement = judge_due(seen)
-    planned = acts.plan_acts(acts.knowledge(seen, judgement.open))
+    planned = acts.plan_acts(knowledge(seen, judgement.open))
     log_decisions(records, judgement.transitions, planned)
     return Result(
         record=records[-1],
@@ -265,6 +266,7 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         as_of=seen.now,
         records=result.records,
         crashes=tuple(c for c in seen.crashes if any(c.at in window for window in counted)),
+        own_crashes=seen.own_crashes,
         outcomes=seen.observation.outcomes,
         diagnoses=seen.explained.diagnoses,
         series=tuple((c.window, c.crashed, c.complete) for c in after.counted),
@@ -278,6 +280,16 @@ def _report(seen: Seen, result: Result, after: Ledger, monitor: str, place: Plac
         ghosts=seen.ghosts,
         ui_url=place.ui_url,
     )
+
+
+async def _own(api: Api, ledger: Ledger, place: Place, parts: Parts) -> Ledger:
+    """The ledger with the deployments that are ours now, this run's among them."""
+    own = await parts.take(
+        "Which deployments are the monitor's own was not read, they are those of the last cycle",
+        still_own(api, ledger.own_deployments, place),
+        ledger.own_deployments,
+    )
+    return _with_own_deployment(replace(ledger, own_deployments=own), place.deployment_id)
 
 
 def _with_own_deployment(ledger: Ledger, deployment: str | None) -> Ledger:

@@ -8,7 +8,7 @@ the slot of the first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,12 +19,15 @@ from prefect_crash_monitor.count import is_own
 from prefect_crash_monitor.errors import Failing, NotThere
 from prefect_crash_monitor.model import OWN_FLOWS, OWN_TAG, Crash
 from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.reading import moment, whole_answer
+from prefect_crash_monitor.reading import moment, rows, whole_answer
 
 STRANDED_AFTER = timedelta(minutes=15)
 """Well beyond the flow's timeout of 4 minutes, at which a living cycle ends itself."""
 
 FREED_AT_ONCE = 10
+
+OWN_KEPT = 100
+"""Own deployments believed in, the latest; a monitor has two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,30 @@ async def own_deployments_of(api: Api, crashes: Iterable[Crash]) -> frozenset[st
     own = await api.post("/deployments/filter", {"deployments": filter_})
     with whole_answer("the monitor's own deployments"):
         return frozenset(str(deployment["id"]) for deployment in own)
+
+
+async def still_own(api: Api, remembered: Sequence[str], place: Place) -> tuple[str, ...]:
+    """Of the deployments that the ledger calls ours those that are: crashes of ours are kept apart.
+
+    Anybody may write a ledger. So each needs our tag on the server, or runs a flow of ours, or is
+    the deployment of this run. One request, one more where a tag is missing; none where nothing is
+    remembered but this run's.
+    """
+    doubtful = [id_ for id_ in remembered if id_ != place.deployment_id]
+    if not doubtful:
+        return tuple(remembered)
+    asked = {"id": {"any_": doubtful[-OWN_KEPT:]}}
+    found = rows(await api.post("/deployments/filter", {"deployments": asked}), "own deployments")
+    with whole_answer("own deployments"):
+        ours = {d["id"] for d in found if OWN_TAG in d["tags"]}
+        flows = {d["id"]: d["flow_id"] for d in found if d["id"] not in ours}
+    if flows:
+        named = {"id": {"any_": sorted(set(flows.values()))}, "name": {"any_": sorted(OWN_FLOWS)}}
+        own = rows(await api.post("/flows/filter", {"flows": named}), "own flows")
+        with whole_answer("own flows"):
+            names = {flow["id"] for flow in own}
+        ours |= {id_ for id_, flow in flows.items() if flow in names}
+    return tuple(id_ for id_ in remembered if id_ in ours or id_ == place.deployment_id)
 
 
 async def free_stranded(

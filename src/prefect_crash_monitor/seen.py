@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -67,6 +68,13 @@ class Seen:
         """The crashes observed, without the monitor's own."""
         own = self.ledger.own_deployments
         return tuple(c for c in self.observation.crashes if not is_own(c, own))
+
+    @property
+    def own_crashes(self) -> Mapping[str, int]:
+        """The monitor's own crashes of what is due, by deployment or flow."""
+        due, own = Window(self.plan.windows[0].start, self.end), self.ledger.own_deployments
+        found = (c for c in self.observation.crashes if c.at in due and is_own(c, own))
+        return Counter(crash.deployment or crash.flow for crash in found)
 
     @property
     def new(self) -> list[Crash]:

@@ -58,6 +58,8 @@ class Report:
     """What this cycle counted: corrections first, then intervals, the latest last."""
     crashes: tuple[Crash, ...] = ()
     """Of these intervals, without the monitor's own."""
+    own_crashes: Mapping[str, int] = field(default_factory=dict)
+    """The monitor's own, by deployment or flow: named, so that nobody hides crashes among them."""
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     diagnoses: Mapping[str, Diagnosis] = field(default_factory=dict)
     series: tuple[Point, ...] = ()
@@ -184,7 +186,9 @@ def _numbers(report: Report) -> str:
     if lost := sum(record.sources.get(Source.FLOW_RUNS, 0) for record in new):
         lines.append(f"Found among the flow runs, without an event: {lost}.")
     if own := sum(record.monitor_crashed for record in new):
-        lines.append(f"Not among them: {own} of the monitor's own runs.")
+        names = ", ".join(markdown(name) for name in list(report.own_crashes)[:GROUPS_SHOWN])
+        where = f" ({names})" if names else ""
+        lines.append(f"Not among them: {own} of the monitor's own runs{where}.")
     return " ".join(lines)
 
 
