@@ -24,7 +24,7 @@ EDGE = {
     *("explaining", "receivers", "registration", "settings", "silence_store", "store", "watching"),
     *(
         "act_checks",
-    "acting",
+        "acting",
         "slot_holders",
         "backfill",
         "parts",

@@ -67,3 +67,26 @@ def test_a_version_that_cannot_be_read_is_no_trouble(api_url, count_at):
 
     assert result.exit_code == 0
     assert json.loads(result.stdout)["complete"] is True
+
+
+NO_TAGS = b"""{"exception_message": "Invalid request received.", "exception_detail":
+[{"type": "extra_forbidden", "loc": ["body", "automations", "tags"]}]}"""
+"""What Prefect 3.4.0 answered."""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("version", ["3.4.0", "3.9.1"])
+def test_a_server_without_tags_of_automations_is_named(api_url, version):
+    """`register` says which version it takes, and what works without; another 422 stays itself."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with fake_proxy(api_url) as versioned, fake_proxy(versioned.url) as proxy:
+        versioned.trouble("/admin/version", always=Answer(body=f'"{version}"'.encode()))
+        proxy.trouble("/automations/filter", always=Answer(422, NO_TAGS))
+        with temporary_settings({PREFECT_API_URL: proxy.url}):
+            result = CliRunner().invoke(app, ["register"])
+
+    assert result.exit_code == 3
+    is_old = version == "3.4.0"
+    assert ("Upgrade the server to 3.4.7 or later" in result.stderr) is is_old
+    assert ("extra_forbidden" in result.stderr) is not is_old

@@ -21,6 +21,7 @@ from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import rows, whole_answer
 from prefect_crash_monitor.receivers import find_receivers
 from prefect_crash_monitor.routing import untold
+from prefect_crash_monitor.server_version import too_old_for_automations
 from prefect_crash_monitor.triage.automation import DEPLOYMENT, NOT_DEPLOYED, triage_automation
 
 PAGE = 200
@@ -72,7 +73,13 @@ async def register(
         ApiTrouble: things are left as they are.
     """
     wanted = _Wanted() if remove else await _wanted(api, policy, monitor)
-    first = plan = difference(wanted.automations, await _tagged(api), monitor=monitor)
+    try:
+        known = await _tagged(api)
+    except Failing as error:
+        if why := await too_old_for_automations(api):
+            raise Failing(why) from error
+        raise
+    first = plan = difference(wanted.automations, known, monitor=monitor)
     failed: dict[str, str] = {}
     for _ in range(0 if dry_run else ROUNDS):
         if not plan or failed:
