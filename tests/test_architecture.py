@@ -26,6 +26,7 @@ EDGE = {
         "act_checks",
         "acting",
         "slot_holders",
+        "schedules",
         "backfill",
         "parts",
         "decision_log",

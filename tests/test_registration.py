@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from prefect_crash_monitor.model import OWN_TAG
 from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.registration import Registration, register
 from prefect_crash_monitor.routing import NOBODY_IS_TOLD
+from prefect_crash_monitor.schedules import longest_gap
 from prefect_crash_monitor.settings import load_settings
 from prefect_crash_monitor.triage.automation import NOT_DEPLOYED
 
@@ -446,8 +447,33 @@ async def test_a_field_that_a_later_prefect_adds_is_no_difference(world, monitor
     assert len(difference(wanted, there, monitor=monitor).update) == 1
 
 
+@pytest.mark.parametrize(
+    ("schedules", "gap"),
+    [
+        ([{"interval": 600.0}], 10 * MINUTE),
+        ([{"cron": "*/20 * * * *", "timezone": "UTC"}], 20 * MINUTE),
+        ([{"cron": "*/20 * * * *"}, {"interval": 600.0}], 10 * MINUTE),
+        ([{"cron": "*/30 8-17 * * 1-5", "timezone": "Europe/Berlin"}], timedelta(hours=62.5)),
+        ([{"cron": "* 8-17 * * 1-5", "timezone": "UTC"}], timedelta(days=2, hours=14, minutes=1)),
+        ([{"cron": "0 6 1 * *", "timezone": "UTC"}], timedelta(days=31)),
+        ([{"rrule": "FREQ=HOURLY;INTERVAL=3"}], timedelta(hours=3)),
+        ([{"rrule": "DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=3"}], timedelta(0)),
+        ([{}], timedelta(0)),
+        ([], timedelta(0)),
+    ],
+)
+async def test_the_longest_gap_of_schedules(schedules, gap):
+    """Nights and weekends, in the schedule's own time zone; several schedules fill each other's."""
+    monday = datetime(2026, 11, 23, tzinfo=UTC)
+
+    assert await longest_gap(schedules, monday) == gap
+
+
+@pytest.mark.parametrize(
+    ("schedule", "within"), [({"interval": 600.0}, 1800), ({"cron": "*/20 * * * *"}, 3600)]
+)
 async def test_a_deployment_that_runs_less_often_is_not_called_silent_before_each_cycle(
-    world, monitor, block
+    world, monitor, block, schedule, within
 ):
     """The dead man's span follows the deployment's schedule where that is the longer one."""
     world.deployment(
@@ -455,10 +481,10 @@ async def test_a_deployment_that_runs_less_often_is_not_called_silent_before_eac
         monitor,
         tags=[OWN_TAG],
         parameters={"policy": monitor},
-        schedules=[{"active": True, "schedule": {"interval": 600.0}}],
+        schedules=[{"active": True, "schedule": schedule}],
     )
     policy = Policy(receiver=block, interval=MINUTE, silent_after=3)
     async with open_api() as api:
         await register(api, policy, monitor=monitor)
 
-    assert of(world, monitor, "monitor silent")["trigger"]["within"] == 1800
+    assert of(world, monitor, "monitor silent")["trigger"]["within"] == within

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect_crash_monitor.api import Api
@@ -21,6 +21,7 @@ from prefect_crash_monitor.policy import Policy
 from prefect_crash_monitor.reading import rows, whole_answer
 from prefect_crash_monitor.receivers import find_receivers
 from prefect_crash_monitor.routing import untold
+from prefect_crash_monitor.schedules import longest_gap
 from prefect_crash_monitor.server_version import too_old_for_automations
 from prefect_crash_monitor.triage.automation import DEPLOYMENT, NOT_DEPLOYED, triage_automation
 
@@ -191,10 +192,10 @@ async def _triage_deployment(api: Api) -> str:
 
 
 async def _slowest_schedule(api: Api, monitor: str) -> timedelta:
-    """How often our deployment with this policy runs, by its longest active interval; 0: unknown.
+    """How long it may take from one run of our deployment with this policy to the next; 0: unknown.
 
-    Without it a deployment that runs less often than the policy's interval would be called silent
-    before each cycle.
+    Without it a deployment that runs less often than the policy's interval, or not at night, would
+    be called silent before each cycle.
     """
     body = {
         "deployments": {"tags": {"all_": [OWN_TAG]}},
@@ -202,11 +203,11 @@ async def _slowest_schedule(api: Api, monitor: str) -> timedelta:
     }
     ours = rows(await api.post("/deployments/filter", body), "the monitor's deployments")
     with whole_answer("the monitor's deployments"):
-        seconds = [
-            float(schedule["schedule"].get("interval") or 0)
+        gaps = [
+            await longest_gap(
+                [s["schedule"] for s in deployment["schedules"] if s["active"]], datetime.now(UTC)
+            )
             for deployment in ours
             if (deployment["parameters"] or {}).get("policy", DEFAULT_MONITOR) == monitor
-            for schedule in deployment["schedules"]
-            if schedule["active"]
         ]
-    return timedelta(seconds=max(seconds, default=0))
+    return max(gaps, default=timedelta(0))

@@ -58,9 +58,9 @@ def gaps_of(version: str) -> tuple[str, ...]:
     """What a version hides; nothing where it is no version, or Prefect Cloud's."""
     if _at_least(version, OLDEST_EXACT):
         return ()
-    oldest = ".".join(map(str, OLDEST_EXACT))
+    oldest, found = ".".join(map(str, OLDEST_EXACT)), version.partition("+")[0]
     return (
-        f"the server runs Prefect {version.partition('+')[0]}: before {oldest} it finds no crash by its event on "
+        f"the server runs Prefect {found}: before {oldest} it finds no crash by its event on "
         "SQLite, so crashes of runs that were retried or deleted are missing. Upgrade the server "
         f"to {oldest} or later, and count again",
     )
