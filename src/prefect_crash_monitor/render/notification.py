@@ -36,7 +36,7 @@ def notification(transition: Transition, *, ui_url: str, monitor: str) -> dict[s
     what = f"{WORDS[transition.kind]}{many_of(incident)} in {where}"
     subject = f"{mark} {shorten(what, SUBJECT - 20)} [{incident.severity}]"
     lines = [_first_line(transition, where), *_where(incident)]
-    lines += _why(incident)
+    lines += _why(incident, is_over=transition.kind is Kind.RESOLVED)
     lines += ["", *_next(transition, ui_url, monitor)]
     text = "\n".join(lines)
     return {"subject": subject, "text": shorten(text, TEXT)}
@@ -82,17 +82,21 @@ def _where(incident: Incident) -> list[str]:
     return lines
 
 
-def _why(incident: Incident) -> list[str]:
-    """The cause, the line that proves it, and what to do; the message where nothing is known."""
+def _why(incident: Incident, *, is_over: bool) -> list[str]:
+    """The cause, the line that proves it, and what to do; the message where nothing is known.
+
+    When all is over nothing is to be done: the cause alone tells which trouble it was.
+    """
     lines = []
     if len(incident.causes) > 1:
         lines.append(f"Causes: {_names(incident.causes)}")
     if incident.title:
         sample = "Cause" if len(incident.causes) <= 1 else "Latest"
         lines.append(f"{sample}: {chat(incident.title, 200)} ({incident.sample_cause})")
-    if proof := incident.evidence or incident.sample:
+    proof = incident.evidence or incident.sample
+    if proof and not (is_over and incident.title):
         lines.append(f"Evidence: {chat(proof, 400)}")
-    if incident.remedy:
+    if incident.remedy and not is_over:
         lines.append(f"To do: {chat(incident.remedy, 400)}")
     return lines
 
