@@ -59,6 +59,16 @@ REDACTED = [
         PEM.replace("\n", "\\n") + " end",
         "-----BEGIN RSA PRIVATE KEY-----*** end",
     ),
+    (
+        "key without its first line",
+        "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj end",
+        "*** end",
+    ),
+    (
+        "row of SQL",
+        "INSERT INTO users (name, password) VALUES ('etl', 'hunter2')",
+        "INSERT INTO users (name, password) VALUES (***)",
+    ),
     # URLs.
     ("postgres", "postgres://etl:hunter2@db:5432/x", "postgres://etl:***@db:5432/x"),
     ("asyncpg", "postgresql+asyncpg://u:p%40ss@db/x", "postgresql+asyncpg://u:***@db/x"),

@@ -16,13 +16,48 @@ from typing import Any
 
 from prefect_crash_monitor.secret_patterns import (
     CONFIDENTIAL_ALONE,
-    OPEN_VALUES,
     RULES,
-    STARS,
 )
 from prefect_crash_monitor.secret_places import rows
+from prefect_crash_monitor.secret_values import STARS
 
 __all__ = ["RULES", "is_secret_name", "redact", "redact_json"]
+
+OPEN_VALUES = frozenset(
+    {
+        # Environment variables that are no secret and that causes are told by.
+        "PREFECT_API_URL",
+        "PREFECT_CLIENT_MAX_RETRIES",
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES",
+        "PREFECT_CLI_COLORS",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
+        "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
+        "PREFECT_HOME",
+        "PREFECT_LOGGING_LEVEL",
+        "PREFECT_PROFILE",
+        "PREFECT_RUNNER_HEARTBEAT_FREQUENCY",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED",
+        "PREFECT_UI_URL",
+        "PREFECT_WORKER_QUERY_SECONDS",
+        "PREFECT__DEPLOYMENT_ID",
+        "PREFECT__DEPLOYMENT_NAME",
+        "PREFECT__FLOW_ID",
+        "PREFECT__FLOW_NAME",
+        "PREFECT__FLOW_RUN_ID",
+        "PREFECT__WORKER_NAME",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "TZ",
+        # Inputs of pull steps.
+        "branch",
+        "directory",
+        "id",
+        "include_submodules",
+        "requires",
+    }
+)
+"""Names whose values are shown, each still redacted as text, where all others are withheld."""
 
 PASSES = 4
 """One rule's output may be another's input: passes until nothing changes. Two are usual."""

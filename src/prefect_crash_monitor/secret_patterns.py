@@ -12,50 +12,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prefect_crash_monitor.secret_values import value_of_name, value_of_option, value_of_pair
-
-STARS = "***"
-
-OPEN_VALUES = frozenset(
-    {
-        # Environment variables that are no secret and that causes are told by.
-        "PREFECT_API_URL",
-        "PREFECT_CLIENT_MAX_RETRIES",
-        "PREFECT_CLIENT_RETRY_EXTRA_CODES",
-        "PREFECT_CLI_COLORS",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",
-        "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR",
-        "PREFECT_HOME",
-        "PREFECT_LOGGING_LEVEL",
-        "PREFECT_PROFILE",
-        "PREFECT_RUNNER_HEARTBEAT_FREQUENCY",
-        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE",
-        "PREFECT_SERVER_EPHEMERAL_ENABLED",
-        "PREFECT_UI_URL",
-        "PREFECT_WORKER_QUERY_SECONDS",
-        "PREFECT__DEPLOYMENT_ID",
-        "PREFECT__DEPLOYMENT_NAME",
-        "PREFECT__FLOW_ID",
-        "PREFECT__FLOW_NAME",
-        "PREFECT__FLOW_RUN_ID",
-        "PREFECT__WORKER_NAME",
-        "PYTHONPATH",
-        "PYTHONUNBUFFERED",
-        "TZ",
-        # Inputs of pull steps.
-        "branch",
-        "directory",
-        "id",
-        "include_submodules",
-        "requires",
-    }
+from prefect_crash_monitor.secret_values import (
+    STARS,
+    password_of_url,
+    password_of_user,
+    row_of_sql,
+    value_of_name,
+    value_of_option,
+    value_of_pair,
 )
-"""Names whose values are shown, each still redacted as text, where all others are withheld."""
 
 CONFIDENTIAL = (
     r"(?:passw(?:or)?d|passphrase|passcode|(?<![a-z])pwd(?!=[/~])"
     r"|(?<!imagepull)(?<!imagepull[_-])(?<!image[_-]pull[_-])secret(?:[_-]?(?:id|key))?"
-    r"|(?<!serviceaccount)token(?!s)|(?:access|api|auth|refresh)[_-]?tokens"
+    r"|(?<!serviceaccount)(?<!page)(?<!page[_-])(?<!next)(?<!next[_-])(?<!sync)(?<!sync[_-])"
+    r"(?<!continuation)(?<!continuation[_-])token(?!s)|(?:access|api|auth|refresh)[_-]?tokens"
     r"|(?:access|account|api|auth|encryption|master|private|signing|ssh)[_-]?key"
     r"|credential|authorization|auth[_-]?(?:string|header)|cookie|client-key-data"
     r"|connection[_-]?string|conn[_-]?str|(?<![a-z])dsn|webhook[_-]?url|jwt|dockerconfigjson"
@@ -95,7 +66,11 @@ PROSE = (
 QUOTED = r"""([bruf]?)(\\*+["'])(?!\{\{ ?[\w.$ -]{1,100}\}\})(?:(?!\3)(?:\\.|[^\n\\]))++(?:\3)?"""
 """Up to the same quote, or to the end of the line where the text was cut off."""
 
-BRACKETED = r"(?:\[[^\]]{1,4000}+\]?|\([^)]{1,4000}+\)?|\{(?:[^{}]|\{[^{}]{0,4000}+\}){1,4000}+\}?)"
+BRACKETED = (
+    r"(?:\[(?:[^\]]{1,4000}+\]|[^\n]*+)|\((?:[^)]{1,4000}+\)|[^\n]*+)"
+    r"|\{(?:(?:[^{}]{1,4000}+|\{[^{}]{0,4000}+\}){1,50}+\}|[^\n]*+))"
+)
+"""Up to the same bracket, or to the end of the line where the text was cut off."""
 
 BARE = (
     r"(?:[^\s\"'`,;&<>()\[\]{}\\]|\\(?![\"'])"
@@ -127,7 +102,12 @@ class Rule:
         return self.pattern.sub(self.replacement, text)
 
 
-def _shape(name: str, pattern: str, replacement: str = STARS, hints: str = "") -> Rule:
+def _shape(
+    name: str,
+    pattern: str,
+    replacement: str | Callable[[re.Match[str]], str] = STARS,
+    hints: str = "",
+) -> Rule:
     return Rule(name, re.compile(pattern), replacement, tuple(hints.split()))
 
 
@@ -156,7 +136,7 @@ RULES: tuple[Rule, ...] = (
         "authorization header",
         "authorization",
         r"(authorization[\"'\\]{0,4}+[ \t]{0,4}+[:=][ \t]{0,4}+)"
-        r"(" + SCHEME + r")"
+        r"(" + SCHEME + r")(?![{$<%])"
         r"[^\s\"',\\]++",
         r"\1\2***",
     ),
@@ -197,8 +177,8 @@ RULES: tuple[Rule, ...] = (
     ),
     _shape(
         "curl user",
-        r"((?<!\S)(?:-u|--user)[ =]{1,4}(?!\d+:\d)[^\s:]{1,100}:)[^\s\"']++",
-        r"\1***",
+        r"((?<!\S)(?:-u|--user)[ =]{1,4}(?!\d+:\d)[^\s:]{1,100}:)([^\s\"']++)",
+        password_of_user,
         hints="-u",
     ),
     # By the name in front.
@@ -214,6 +194,14 @@ RULES: tuple[Rule, ...] = (
     _words("value", NAMES, KEY + VALUE, value_of_name),
     _words(
         "password in quotes", "pass", r"(pass(?:word|phrase)[ \t]{1,4}+)" + QUOTED, r"\1\2\3***\3"
+    ),
+    _words(
+        "row of SQL",
+        "insert",
+        r"(insert[ ]into[^()\n]{1,100}\([^()\n]{0,200}?"
+        + CONFIDENTIAL
+        + r"[^()\n]{0,200}\)\s{0,4}values\s{0,4})\(([^\n]{1,2000}?)\)",
+        row_of_sql,
     ),
     _words("xml element", "</", r"(<[\w:.-]{0,40}" + CONFIDENTIAL + r">)[^<>\n]++(?=</)", r"\1***"),
     # By their own shape.
@@ -243,6 +231,12 @@ RULES: tuple[Rule, ...] = (
     _shape(
         "package registry token", r"npm_[A-Za-z0-9]{30,}+|pypi-[\w-]{40,}+|dckr_pat_[\w-]{20,}+"
     ),
+    # The body of a key, where the line that begins it is cut off.
+    _shape(
+        "key in base64",
+        r"\bMII[A-Za-z0-9+/]{28,}+={0,2}(?:\s{1,4}[A-Za-z0-9+/]{40,}+={0,2}){0,60}",
+        hints="mii",
+    ),
     _shape("vault token", r"hv[sb]\.[\w-]{20,}+"),
     _shape("databricks token", r"dapi[0-9a-f]{32}+"),
     _shape("sendgrid key", r"SG\.[\w-]{16,40}+\.[\w-]{16,}+"),
@@ -258,8 +252,9 @@ RULES: tuple[Rule, ...] = (
     ),
     _words(
         "apprise url",
-        "slack: discord: gram: teams: workflows: most pover: opsgenie: pagerduty: sendgrid: "
-        "twilio: mailto rocket gchat: zulip: ntfy",
+        "slack:/ discord:/ gram:/ teams:/ workflows:/ most:/ mosts:/ pover:/ opsgenie:/ "
+        "pagerduty:/ sendgrid:/ twilio:/ mailto:/ mailtos:/ rocket:/ rockets:/ gchat:/ "
+        "zulip:/ ntfy:/ ntfys:/",
         r"((?<![a-z])(?:slack|discord|tgram|msteams|workflows|mmosts?|pover|opsgenie|pagerduty"
         r"|sendgrid|twilio|mailtos?|rockets?|gchat|zulip|ntfys?)://)[^\s\"'<>]++",
         r"\1***",
@@ -268,8 +263,8 @@ RULES: tuple[Rule, ...] = (
     _shape(
         "url password",
         r"(://[^\s/?#\"'<>:@\[\]]*+:)(?!\d{1,5}(?:[/?#\s]|$))"
-        r"(?:[^\s/?#\"'<>@]*+@|[^\s\"'<>@]{1,128}+@)(?:[^\s/?#\"'<>@]*+@)*+",
-        r"\1***@",
+        r"([^\s/?#\"'<>@]*+(?=@)|[^\s\"'<>@]{1,128}+(?=@))@(?:[^\s/?#\"'<>@]*+@)*+",
+        password_of_url,
     ),
     _shape("url token", r"(://)[\w.~-]{20,}+@", r"\1***@"),
     _words(

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+STARS = "***"
+
 SHORTEST = 16
 """Letters and digits in a row from which on they are judged by themselves. Below, a name such as
 `S3Path2Url` is as mixed as a secret; above, the usual secrets of 16 signs would survive."""
@@ -32,20 +34,51 @@ NOTHING = re.compile(
     r"|hidden|masked|\*+|x{3,}|\.{3}|<[^<>]*>?|\$\{?[\w.:-]*\}?|\$\([^)]*\)?|\{\{?[^{}]*\}?\}?"
     r"|%\(?\w*\)?s?|![\w-]+|[a-z_][\w.]*\(.*\)?|str|bytes|bool|int|secretstr"
     r"|(?:optional|union|literal|list|dict)\[.*|(?:[a-z_]+\.)+[a-z_]+"
-    r"|password|passwd|pwd|token|secret|credentials?|api_?key|key)"
+    r"|(?:bearer|basic|token) \{[^{}]*\}|enc\[[^\]]*\]?|change_?me|placeholder|your[_-][\w-]*|dummy"
+    r"|(?:bearer|basic|token|digest|apikey) ?"
+    r"|raise|return|await|yield|lambda|assert"
+    r"|password|passwd|pwd?|token|secret|credentials?|api_?key|key)"
 )
-METAVAR = re.compile(r"(?:[A-Z]+_)*(?:KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(?:_[A-Z]+)*")
+METAVAR = re.compile(
+    r"(?:[A-Z]+_)*(?:KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(?:_[A-Z]+)*"
+    r"|TEXT|STR(?:ING)?|VALUE|FILE(?:NAME)?|PATH|NAME|INT(?:EGER)?"
+)
 PATH = re.compile(r"~?/(?:[\w.-]+/)+[\w.-]+")
 
 
 def is_random(value: str) -> bool:
     """Whether some run of letters and digits in it was generated, whatever stands around it."""
-    return any(_changes_enough(piece) for piece in PIECE.findall(value))
+    return any(
+        _changes_enough(piece) or _is_base32(piece)
+        for piece in PIECE.findall(value)
+        if len(piece) >= SHORTEST
+    )
+
+
+BASE32, BASE32_LENGTH = re.compile(r"[a-z2-7]+"), 52
+"""How Azure DevOps writes 260 random bits; nobody else writes in lower case at this length."""
+
+
+def _is_base32(piece: str) -> bool:
+    return len(piece) == BASE32_LENGTH and not piece.isalpha() and bool(BASE32.fullmatch(piece))
 
 
 def is_generated(value: str) -> bool:
     """As `is_random`, where a name says that it is a key: there, digits in hex are one, too."""
-    return is_random(value) or is_mixed(value) or HEX.search(value.replace("-", "")) is not None
+    if is_random(value) or is_mixed(value) or HEX.search(value.replace("-", "")):
+        return True
+    return any(is_jumbled(piece) or _is_lower(piece) for piece in PIECE.findall(value))
+
+
+LOWER, LOWER_CHANGES = 20, 0.25
+
+
+def _is_lower(piece: str) -> bool:
+    """Whether letters of one case and digits take turns at random: `4y46gg3sn48eaywfqiuf`."""
+    if len(piece) < LOWER or not (piece.islower() or piece.isupper()) or piece.isalpha():
+        return False
+    changes = sum(a.isdigit() != b.isdigit() for a, b in pairwise(piece))
+    return changes / (len(piece) - 1) >= LOWER_CHANGES
 
 
 def is_mixed(value: str) -> bool:
@@ -57,14 +90,40 @@ def is_mixed(value: str) -> bool:
 def is_secretive(value: str) -> bool:
     """Whether it is no plain word, where a name says that it is a password: `hunter2`, `p@ss`."""
     value = value.strip("\"'`.,;:()[]{}")
+    if is_jumbled(value):
+        return True
     if len(value) < 5 or any(kind.fullmatch(value) for kind in (NOTHING, WORDS, HOST)):
         return False
-    return any(sign.isdigit() for sign in value) and any(sign.isalpha() for sign in value)
+    if not any(sign.isalpha() for sign in value):
+        return False
+    return any(sign.isdigit() for sign in value) or MARKED.fullmatch(value) is not None
+
+
+MARKED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])[A-Za-z].*[!#%^*&].*[A-Za-z]")
+"""As people make passwords of words that must have a special sign."""
+
+JUMBLED, JUMBLED_RISES, JUMBLED_LONG = 10, 0.25, 0.18
+"""Letters, and rises from lower to upper case for each; fewer where capitals also stand together,
+as in 16 letters at random. A name of short words, `makeDataFlowTaskRun`, has 0.22."""
+
+
+def is_jumbled(value: str) -> bool:
+    """Whether its letters are in both cases, in no order: `xHgRwFSUVb`, but not `CamelCase`."""
+    if len(value) < JUMBLED or not value.isalpha():
+        return False
+    pairs = list(pairwise(value))
+    rises = sum(a.islower() and b.isupper() for a, b in pairs) / len(pairs)
+    together = sum(a.isupper() and b.isupper() for a, b in pairs)
+    is_long = len(value) >= SHORTEST and together >= 2
+    return rises >= (JUMBLED_LONG if is_long else JUMBLED_RISES)
+
+
+STRING_PREFIX = re.compile(r"^[bruf]{1,2}(?=[\"'])")
 
 
 def says_nothing(value: str) -> bool:
     """Whether it stands for a value that is not there: a placeholder, a call, a path, `YES`."""
-    whole = value.strip("\"'` ")
+    whole = STRING_PREFIX.sub("", value).strip("\"'` ")
     value = whole.strip("[]()")
     if METAVAR.fullmatch(value) or NOTHING.fullmatch(value) or NOTHING.fullmatch(whole):
         return True
@@ -73,9 +132,35 @@ def says_nothing(value: str) -> bool:
 
 SENTENCE = re.compile(r",? [a-z'\"(]")
 ADVICE = re.compile(
-    r"(?i)(?:must|this|should|cannot|can|is|may|field|not|has|was|were|the|an|too|and|or|value|please)"
+    r"(?i)(?:must|this|should|cannot|can|is|may|field|not|has|was|were|the|an|too|and|or|value|please|user)"
 )
 CODE = re.compile(r"[A-Za-z_][\w.]*")
+COMPLAINING = frozenset(
+    {"is", "be", "not", "must", "may", "field", "required", "invalid", "value", "too", "should"}
+    | {"cannot", "expected", "allowed", "missing", "blank", "match"}
+)
+COMPLAINT_PARTS = re.compile(r"[\"'\[\](),;]+ ?")
+COMPLAINT_WORD = re.compile(r"[a-z0-9'.-]+")
+
+
+def is_complaint(value: str) -> bool:
+    """Whether a validation says it of a field, alone or in a list: `["This field is required."]`.
+
+    Else it may be a passphrase of words.
+    """
+    parts = [part.lower().split() for part in COMPLAINT_PARTS.split(value) if part.strip()]
+    return bool(parts) and all(
+        len(words) > 1
+        and not COMPLAINING.isdisjoint(word.strip(".") for word in words)
+        and all(COMPLAINT_WORD.fullmatch(word) for word in words)
+        for words in parts
+    )
+
+
+NAMES_ALONE = re.compile(r"[\[(][a-z_]+(?:\.[a-z_]+)*(?:, [a-z_]+(?:\.[a-z_]+)*)*[\])]?")
+"""Variables of source: `(self.user, self.password)`; or one word of a prompt: `(current)`."""
+LACKING = re.compile(r"(?:missing|required|unset|unknown)[ a-z]{0,3}$")
+OF_AN_ARN = re.compile(r"\d{4}:$")
 
 
 def value_of_name(found: re.Match[str]) -> str:
@@ -85,7 +170,16 @@ def value_of_name(found: re.Match[str]) -> str:
     """
     name, value, after = found[1], found[0][len(found[1]) :], found.string[found.end() :][:3]
     before = found.string[max(found.start() - 12, 0) : found.start()].lower()
-    if says_nothing(value) or before.endswith("unexpected "):
+    if says_nothing(value) or before.endswith("unexpected ") or OF_AN_ARN.search(before):
+        return found[0]
+    bare = value.strip("\"'` ,;")
+    if not any(sign.isalnum() for sign in bare) or name.strip(" =:\"'").lower().endswith(
+        bare.lower()
+    ):
+        return found[0]
+    if LACKING.search(before) and not any(sign.isdigit() for sign in bare):
+        return found[0]
+    if is_complaint(value) or NAMES_ALONE.fullmatch(value):
         return found[0]
     if after[:1] in {"(", "["} and CODE.fullmatch(value):
         return found[0]
@@ -98,9 +192,35 @@ def value_of_name(found: re.Match[str]) -> str:
     return found.expand(r"\1\2\3***\3")
 
 
+def password_of_url(found: re.Match[str]) -> str:
+    """Takes out the password of a URL, unless it is a template or a mask: `://{user}:{password}@`."""
+    return found[0] if says_nothing(found[2]) else f"{found[1]}***@"
+
+
+def password_of_user(found: re.Match[str]) -> str:
+    """Takes out the password behind `user:`, unless it is a variable: `-u $USER:$PASS`."""
+    return (
+        found[0]
+        if says_nothing(found[2].rstrip("}") + "}" * ("{" in found[2]))
+        else f"{found[1]}***"
+    )
+
+
+PLACEHOLDERS = re.compile(
+    r"(?:(?:%s|\?|[:$@]\w+|%\(\w+\)s|default|null)(?:,\s*|$))+", re.IGNORECASE
+)
+
+
+def row_of_sql(found: re.Match[str]) -> str:
+    """Takes out the values of a row that has a secret, unless they are placeholders."""
+    return found[0] if PLACEHOLDERS.fullmatch(found[2]) else f"{found[1]}(***)"
+
+
 def value_of_option(found: re.Match[str]) -> str:
     """Takes out what follows an option, unless it only names what should: `--token TOKEN`."""
     value = found[0][len(found[1]) :]
+    if re.search(r"(?i)secret[_-]id[ \t=]", found[1]) and not is_generated(value):
+        return found[0]  # a vault's is random; a secrets manager's is a name
     return found[0] if says_nothing(value) else f"{found[1]}***"
 
 

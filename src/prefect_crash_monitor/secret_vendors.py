@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from prefect_crash_monitor.secret_patterns import STARS
+from prefect_crash_monitor.secret_values import STARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Vendor:
 def _compiled(source: str) -> re.Pattern[str]:
     return re.compile(source)
 
+
+UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 VENDORS_OF_OURS = (
     ("age", r"AGE-SECRET-KEY-1[A-Z0-9]{40,}", "age-secret-key"),
@@ -53,7 +55,16 @@ VENDORS_OF_OURS = (
     ("shopify", r"shp(?:at|ca|pa|ss)_[0-9a-f]{20,}", "shp"),
     ("notion", r"(?:ntn|secret)_[A-Za-z0-9]{40,}", "ntn_ secret_"),
     ("artifactory", r"AKCp[A-Za-z0-9]{30,}|cmVmdGtuO[A-Za-z0-9]{30,}", "akcp cmvmdgtuo"),
-    ("twilio", r"\bSK[0-9a-f]{32}\b", "sk"),
+    ("twilio", r"SK[0-9a-f]{32}(?![0-9a-f])", "sk"),
+    ("twilio, both parts", r"AC[0-9a-f]{32}:[0-9a-f]{32}(?![0-9a-f])", "ac"),
+    (
+        "hubspot, launchdarkly",
+        r"\b(?:pat-[a-z]{2}\d|sdk|mob|api|HRKU)-" + UUID,
+        "pat- sdk- mob- api- hrku-",
+    ),
+    ("asana", r"\b[12]/\d{15,17}:[0-9a-f]{32}", "1/ 2/"),
+    ("mailgun, domain", r"\b[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}\b", "api: api_ mailgun key"),
+    ("deepl", UUID + ":fx", ":fx"),
     ("postmark, azure devops", r"\bAzCa[A-Za-z0-9+/]{30,}", "azca"),
 )
 """Tokens of vendors that gitleaks knows only with a name in front, not at all, or in one length."""
