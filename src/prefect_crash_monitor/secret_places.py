@@ -93,7 +93,7 @@ PLACES: tuple[Place, ...] = (
     ),
     place(
         "name that ends in pass",
-        r"[a-z0-9_.-]{0,40}(?<!com)(?<!by)(?<!tres)(?<!sur)pass(?![a-z])" + BETWEEN + r""
+        r"(?<!com)(?<!by)(?<!tres)(?<!sur)pass(?![a-z])" + BETWEEN + r""
         r"(?P<secret>" + END + r"{5,}+)",
         is_secretive,
         "pass",
@@ -126,7 +126,7 @@ PLACES: tuple[Place, ...] = (
     ),
     place(
         "name, then value",
-        r"(?<!\d:)[\w.-]{0,40}" + CONFIDENTIAL + BETWEEN + r"(?P<secret>" + END + r"{5,}+)",
+        r"(?<!\d:)" + CONFIDENTIAL + BETWEEN + r"(?P<secret>" + END + r"{5,}+)",
         is_secretive,
         NAMES,
     ),

@@ -96,9 +96,12 @@ def is_secretive(value: str) -> bool:
         return False
     if not any(sign.isalpha() for sign in value):
         return False
-    return any(sign.isdigit() for sign in value) or MARKED.fullmatch(value) is not None
+    if any(sign.isdigit() for sign in value):
+        return True
+    return len(value) <= LONGEST_PASSWORD and MARKED.fullmatch(value) is not None
 
 
+LONGEST_PASSWORD = 128
 MARKED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])[A-Za-z].*[!#%^*&].*[A-Za-z]")
 """As people make passwords of words that must have a special sign."""
 
