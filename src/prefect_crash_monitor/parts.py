@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -57,7 +58,7 @@ class Parts:
             self._fail(what, f"The optional parts of a cycle have {SECONDS:.0f} s in all.")
         # A defect in a side part must not stop the count: it is reported, with its traceback.
         except Exception as error:  # noqa: BLE001
-            _log.debug("%s", what, exc_info=True)
+            _log.warning("%s", redact(traceback.format_exc()))
             self._fail(
                 what,
                 f"{type(error).__name__}: {error}. This is an error of the monitor itself: "
