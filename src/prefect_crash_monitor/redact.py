@@ -14,14 +14,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prefect_crash_monitor.secret_patterns import (
-    CONFIDENTIAL_ALONE,
-    RULES,
-)
+from prefect_crash_monitor.secret_patterns import CONFIDENTIAL_ALONE, RULES
 from prefect_crash_monitor.secret_places import rows
+from prefect_crash_monitor.secret_text import Looked
 from prefect_crash_monitor.secret_values import STARS
 
 __all__ = ["RULES", "is_secret_name", "redact", "redact_json"]
+
+PASSES = 4
+"""One rule's output may be another's input: passes until nothing changes. Two are usual."""
+
+DEEPEST = 60
+"""Levels of nested JSON looked into; what lies deeper is replaced unseen."""
+
+ENVIRONMENTS = frozenset({"env", "environment", "environ"})
+"""Keys whose mapping, or list of name and value, is an environment."""
+
 
 OPEN_VALUES = frozenset(
     {
@@ -59,15 +67,6 @@ OPEN_VALUES = frozenset(
 )
 """Names whose values are shown, each still redacted as text, where all others are withheld."""
 
-PASSES = 4
-"""One rule's output may be another's input: passes until nothing changes. Two are usual."""
-
-DEEPEST = 60
-"""Levels of nested JSON looked into; what lies deeper is replaced unseen."""
-
-ENVIRONMENTS = frozenset({"env", "environment", "environ"})
-"""Keys whose mapping, or list of name and value, is an environment."""
-
 
 def redact(text: str) -> str:
     """The text with `***` in place of each secret; the same again for what is redacted already.
@@ -75,9 +74,11 @@ def redact(text: str) -> str:
     Where rules keep on finding secrets in what other rules left, the whole text is withheld.
     """
     for _ in range(PASSES):
-        before, lowered = text, text.lower()
+        before, looked = text, Looked(text)
         for rule in (*RULES, *rows()):
-            text = rule.apply(text, lowered)
+            text = rule.apply(looked)
+            if text != looked.text:
+                looked = Looked(text)
         if text == before:
             return text
     return STARS

@@ -3,7 +3,7 @@
 Read a row as: what it finds, how that is written, what is put there. Three kinds of row: by the
 secret's own shape (a vendor's prefix), by where it stands (URL, header), by the name in front.
 
-No row looks at what comes before a vendor's prefix: a token glued to a word is still a token.
+No row looks at what comes before a token's prefix: a token glued to a word is still a token.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prefect_crash_monitor.secret_text import Looked
 from prefect_crash_monitor.secret_values import (
     STARS,
-    password_of_url,
-    password_of_user,
     row_of_sql,
+    value_in_quotes,
     value_of_name,
     value_of_option,
     value_of_pair,
+    value_of_url,
 )
 
 CONFIDENTIAL = (
     r"(?:passw(?:or)?d|passphrase|passcode|(?<![a-z])pwd(?!=[/~])"
-    r"|(?<!imagepull)(?<!imagepull[_-])(?<!image[_-]pull[_-])secret(?:[_-]?(?:id|key))?"
-    r"|(?<!serviceaccount)(?<!page)(?<!page[_-])(?<!next)(?<!next[_-])(?<!sync)(?<!sync[_-])"
-    r"(?<!continuation)(?<!continuation[_-])token(?!s)|(?:access|api|auth|refresh)[_-]?tokens"
-    r"|(?:access|account|api|auth|encryption|master|private|signing|ssh)[_-]?key"
+    r"|(?<!imagepull)(?<!imagepull[_-])(?<!image[_-]pull[_-])(?<!\d{12}:)secret(?:[_.-]?(?:id|key))?"
+    r"|(?<!serviceaccount)"
+    + "".join(
+        f"(?<!{of})(?<!{of}[_-])"
+        for of in ("page", "pagination", "next", "continuation", "sync", "resume", "after")
+    )
+    + r"token(?!s)|(?:access|api|auth|refresh)[_-]?tokens"
+    r"|private[_-]?key[_-]?id|(?:access|account|api|auth|encryption|master|private|signing|ssh)[_-]?key"
     r"|credential|authorization|auth[_-]?(?:string|header)|cookie|client-key-data"
     r"|connection[_-]?string|conn[_-]?str|(?<![a-z])dsn|webhook[_-]?url|jwt|dockerconfigjson"
     r"|(?<![a-z])(?:pass|auth)(?=\\*[\"'=]|$))"
@@ -77,12 +82,26 @@ BARE = (
     r"|[,;&](?=[^\s\"'])(?![\w .-]{1,40}+[=:])"  # goes on, unless another `name=` follows
     r"|[\"'`<>()\[\]{}](?=[A-Za-z0-9]))++"
 )
-"""A value without quotes: to the next space, or to punctuation that ends it."""
-
 AND_ITS_OWN = r"(?:(?<=[:=])[ \t]{1,4}+" + BARE + r")?"
 """Where what looked like a value was itself a name: `token=api_key: ...`."""
 
 VALUE = r"(?:" + QUOTED + r"|" + BRACKETED + r"|" + NO_SECRET + BARE + AND_ITS_OWN + r")"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A row of which each match begins with a secret's name (`CONFIDENTIAL`)."""
+
+    name: str
+    pattern: re.Pattern[str]
+    judge: Callable[[re.Match[str]], str]
+
+    def apply(self, looked: Looked) -> str:
+        """The text without what this row finds."""
+        return looked.without(self.pattern, self.judge)
+
+
+Replacement = str | Callable[[re.Match[str]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,37 +110,30 @@ class Rule:
 
     name: str
     pattern: re.Pattern[str]
-    replacement: str | Callable[[re.Match[str]], str]
+    replacement: Replacement
     hints: tuple[str, ...] = ()
     """Lower-case words; text with none of them is not searched. Most has none: 20 times faster."""
 
-    def apply(self, text: str, lowered: str) -> str:
+    def apply(self, looked: Looked) -> str:
         """The text without what this row finds."""
-        if self.hints and not any(hint in lowered for hint in self.hints):
-            return text
-        return self.pattern.sub(self.replacement, text)
+        if self.hints and not any(hint in looked.lowered for hint in self.hints):
+            return looked.text
+        return self.pattern.sub(self.replacement, looked.text)
 
 
-def _shape(
-    name: str,
-    pattern: str,
-    replacement: str | Callable[[re.Match[str]], str] = STARS,
-    hints: str = "",
-) -> Rule:
-    return Rule(name, re.compile(pattern), replacement, tuple(hints.split()))
+def _shape(name: str, pattern: str, put: Replacement = STARS, hints: str = "") -> Rule:
+    return Rule(name, re.compile(pattern), put, tuple(hints.split()))
 
 
-def _words(
-    name: str, hints: str, pattern: str, replacement: str | Callable[[re.Match[str]], str]
-) -> Rule:
+def _words(name: str, hints: str, pattern: str, put: Replacement) -> Rule:
     """A row that goes by words, in upper or lower case."""
-    return Rule(name, re.compile(pattern, re.IGNORECASE), replacement, tuple(hints.split()))
+    return Rule(name, re.compile(pattern, re.IGNORECASE), put, tuple(hints.split()))
 
 
 NAMES = "pass pwd secret token key credential auth cookie conn dsn webhook jwt dockerconfigjson"
 """A hint for each alternative of `CONFIDENTIAL`."""
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule | Named, ...] = (
     # First, since it spans lines: up to the next marker, or all that is left of a text that was cut
     # off. A bare mention of the marker is none.
     _shape(
@@ -136,12 +148,12 @@ RULES: tuple[Rule, ...] = (
         "authorization header",
         "authorization",
         r"(authorization[\"'\\]{0,4}+[ \t]{0,4}+[:=][ \t]{0,4}+)"
-        r"(" + SCHEME + r")(?![{$<%])"
+        r"(" + SCHEME + r")"
         r"[^\s\"',\\]++",
         r"\1\2***",
     ),
     _words(
-        "cookie header", "cookie", r"((?<![a-z])(?:set-)?cookie:[ \t]{0,4}+)[^\n\"'*]++", r"\1***"
+        "cookie header", "cookie:", r"((?<![a-z])(?:set-)?cookie:[ \t]{0,4}+)[^\n\"'*]++", r"\1***"
     ),
     _words(
         "header pair",
@@ -177,8 +189,8 @@ RULES: tuple[Rule, ...] = (
     ),
     _shape(
         "curl user",
-        r"((?<!\S)(?:-u|--user)[ =]{1,4}(?!\d+:\d)[^\s:]{1,100}:)([^\s\"']++)",
-        password_of_user,
+        r"((?<!\S)(?:-u|--user)[ =]{1,4}(?!\d+:\d)[^\s:]{1,100}:)[^\s\"']++",
+        value_of_option,
         hints="-u",
     ),
     # By the name in front.
@@ -191,9 +203,11 @@ RULES: tuple[Rule, ...] = (
         + QUOTED,
         r"\1\2\3***\3",
     ),
-    _words("value", NAMES, KEY + VALUE, value_of_name),
-    _words(
-        "password in quotes", "pass", r"(pass(?:word|phrase)[ \t]{1,4}+)" + QUOTED, r"\1\2\3***\3"
+    Named("value", re.compile(KEY + VALUE, re.IGNORECASE), value_of_name),
+    Named(
+        "password in quotes",
+        re.compile(r"(pass(?:word|phrase)[ \t]{1,4}+)" + QUOTED, re.IGNORECASE),
+        value_in_quotes,
     ),
     _words(
         "row of SQL",
@@ -204,42 +218,14 @@ RULES: tuple[Rule, ...] = (
         row_of_sql,
     ),
     _words("xml element", "</", r"(<[\w:.-]{0,40}" + CONFIDENTIAL + r">)[^<>\n]++(?=</)", r"\1***"),
-    # By their own shape.
-    # `eyJ` is `{"` in base64: JWTs, and other JSON meant to be opaque.
+    # By their own shape: `eyJ` is `{"` in base64: JWTs, and other JSON meant to be opaque.
     _shape("json web token", r"eyJ[\w-]{10,}+(?:\.[\w-]*+){0,4}"),
-    _shape("prefect api key", r"pn[ub]_[A-Za-z0-9]{8,}+"),
-    # With the secret key where it stands right behind.
-    _shape(
-        "aws access key",
-        r"A(?:KIA|SIA)[A-Z0-9]{16}+(?:[\s:,/|\"']{1,5}[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/]))?",
-    ),
-    _shape("github token", r"gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_\w{16,}+"),
-    _shape("gitlab token", r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent)-[\w.-]{16,}+"),
-    _shape("slack token", r"xox[a-z]-[A-Za-z0-9-]{8,}+|xapp-[A-Za-z0-9-]{8,}+"),
-    _shape("google key", r"AIza[\w-]{30,}+|ya29\.[\w-]{20,}+|GOCSPX-[\w-]{20,}+"),
-    _shape(
-        "stripe key",
-        r"[srp]k_(?:live|test)_[A-Za-z0-9]{10,}+|whsec_[A-Za-z0-9+/=]{16,}+",
-        hints="k_live_ k_test_ whsec_",
-    ),
-    # `task-run-...` has `sk-` in it.
-    _shape(
-        "model provider key",
-        r"(?<![A-Za-z0-9])sk-[\w-]{20,}+|hf_[A-Za-z0-9]{20,}+",
-        hints="sk- hf_",
-    ),
-    _shape(
-        "package registry token", r"npm_[A-Za-z0-9]{30,}+|pypi-[\w-]{40,}+|dckr_pat_[\w-]{20,}+"
-    ),
     # The body of a key, where the line that begins it is cut off.
     _shape(
         "key in base64",
         r"\bMII[A-Za-z0-9+/]{28,}+={0,2}(?:\s{1,4}[A-Za-z0-9+/]{40,}+={0,2}){0,60}",
         hints="mii",
     ),
-    _shape("vault token", r"hv[sb]\.[\w-]{20,}+"),
-    _shape("databricks token", r"dapi[0-9a-f]{32}+"),
-    _shape("sendgrid key", r"SG\.[\w-]{16,40}+\.[\w-]{16,}+"),
     _shape("telegram bot", r"(bot\d{6,12}:)[\w-]{30,}+", r"\1***"),
     # By where they stand in a URL.
     _words(
@@ -252,9 +238,8 @@ RULES: tuple[Rule, ...] = (
     ),
     _words(
         "apprise url",
-        "slack:/ discord:/ gram:/ teams:/ workflows:/ most:/ mosts:/ pover:/ opsgenie:/ "
-        "pagerduty:/ sendgrid:/ twilio:/ mailto:/ mailtos:/ rocket:/ rockets:/ gchat:/ "
-        "zulip:/ ntfy:/ ntfys:/",
+        "slack: discord: gram: teams: workflows: mmost pover: opsgenie: pagerduty: sendgrid: "
+        "twilio: mailto rocket gchat: zulip: ntfy",
         r"((?<![a-z])(?:slack|discord|tgram|msteams|workflows|mmosts?|pover|opsgenie|pagerduty"
         r"|sendgrid|twilio|mailtos?|rockets?|gchat|zulip|ntfys?)://)[^\s\"'<>]++",
         r"\1***",
@@ -263,8 +248,8 @@ RULES: tuple[Rule, ...] = (
     _shape(
         "url password",
         r"(://[^\s/?#\"'<>:@\[\]]*+:)(?!\d{1,5}(?:[/?#\s]|$))"
-        r"([^\s/?#\"'<>@]*+(?=@)|[^\s\"'<>@]{1,128}+(?=@))@(?:[^\s/?#\"'<>@]*+@)*+",
-        password_of_url,
+        r"(?:[^\s/?#\"'<>@]*+@|[^\s\"'<>@]{1,128}+@)(?:[^\s/?#\"'<>@]*+@)*+",
+        value_of_url,
     ),
     _shape("url token", r"(://)[\w.~-]{20,}+@", r"\1***@"),
     _words(

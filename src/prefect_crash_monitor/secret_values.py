@@ -10,7 +10,19 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-STARS = "***"
+STARS, LONGEST = "***", 300
+"""What stands for a secret; and characters of a value that are judged."""
+
+TOKENS = re.compile(
+    r"[a-z2-7]{52}"  # of Azure DevOps
+    r"|(?:pat(?:-[a-z]{2}\d)?|sdk|mob|api|rel|hrku|key|tok|token|secret)-"
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+    r"|[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}|11[0-9a-f]{32}"  # of Mailgun, of Jenkins
+)
+"""Whole runs of signs that are tokens, though no part of them looks random."""
+
+WITHOUT_CAPITALS = 32
+"""The least length of small letters and digits, beyond those of hex, that are believed random."""
 
 SHORTEST = 16
 """Letters and digits in a row from which on they are judged by themselves. Below, a name such as
@@ -27,58 +39,82 @@ WITHOUT_DIGITS, CHANGES_WITHOUT = 20, 0.35
 HEX = re.compile(r"(?:[0-9a-f]{20,}|[0-9A-F]{20,})")
 UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 PIECE = re.compile(r"[A-Za-z0-9]+")
+LONG_PIECE = re.compile(r"[A-Za-z0-9]{16,}+")
+ADDRESS = re.compile(r"(?i)[a-z][a-z0-9+.-]{1,20}://[^\s@]*")
 WORDS = re.compile(r"[A-Za-z]+(?:[ _-][A-Za-z]+)*")
 HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}(?::\d+)?")
 NOTHING = re.compile(
     r"(?i)(?:none|null|nil|true|false|yes|no|on|off|undefined|empty|unset|missing|required|redacted"
-    r"|hidden|masked|\*+|x{3,}|\.{3}|<[^<>]*>?|\$\{?[\w.:-]*\}?|\$\([^)]*\)?|\{\{?[^{}]*\}?\}?"
+    r"|hidden|masked|filtered|removed|omitted|scrubbed|pass|\*+|x{3,}|\.{3}|<[^<>]*>?|\$\{?[\w.:-]*\}?|\$\([^)]*\)?|\{\{?[^{}]*\}?\}?"
     r"|%\(?\w*\)?s?|![\w-]+|[a-z_][\w.]*\(.*\)?|str|bytes|bool|int|secretstr"
-    r"|(?:optional|union|literal|list|dict)\[.*|(?:[a-z_]+\.)+[a-z_]+"
-    r"|(?:bearer|basic|token) \{[^{}]*\}|enc\[[^\]]*\]?|change_?me|placeholder|your[_-][\w-]*|dummy"
-    r"|(?:bearer|basic|token|digest|apikey) ?"
-    r"|raise|return|await|yield|lambda|assert"
-    r"|password|passwd|pwd?|token|secret|credentials?|api_?key|key)"
+    r"|(?:optional|union|literal|list|dict)\[.*|(?:[a-z_]+\.)+[a-z_]+|arn:.*|\([a-z_., ]*\)"
+    r"|(?:[a-z]+_)*(?:password|passwd|pwd|token|secret|credentials?|creds|api_?key|key|auth)"
+    r"|bearer|basic|string|securestring|enc\[[^\]]*\]?|change_?me|placeholder|your[_-][\w-]*|pw)"
 )
+BEFORE_NOTHING = re.compile(
+    r"(?i)(?:[bruf]{1,2}(?=[\"']))?[\"']*(?:(?:bearer|basic|token|apikey) )?"
+)
+"""Signs of a string in source, and the scheme of a header, in front of what may say nothing."""
+WORD_OF_A_MESSAGE = (
+    "is|are|was|be|not|no|must|may|should|cannot|field|required|valid|invalid|blank|empty|null"
+    "|too|least|most|expired|missing|provided|contain|contains|has|have|does|do|ensure|exceed"
+)
+MESSAGE = re.compile(
+    rf"(?i)\W{{0,4}}(?=(?:[a-z]+\W{{1,4}}){{0,8}}(?:{WORD_OF_A_MESSAGE})\b)[a-z]+"
+    r"(?:[ ,.:;()'\"-]{1,6}(?:[a-z]+|\d{1,4}))+\W{0,4}"
+)
+"""What is wrong with a value, as those say it who validate: "This field is required."."""
 METAVAR = re.compile(
-    r"(?:[A-Z]+_)*(?:KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(?:_[A-Z]+)*"
-    r"|TEXT|STR(?:ING)?|VALUE|FILE(?:NAME)?|PATH|NAME|INT(?:EGER)?"
+    r"(?:[A-Z]+_)*(?:TEXT|STRING|VALUE|KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(?:_[A-Z]+)*"
 )
 PATH = re.compile(r"~?/(?:[\w.-]+/)+[\w.-]+")
 
 
 def is_random(value: str) -> bool:
     """Whether some run of letters and digits in it was generated, whatever stands around it."""
-    return any(
-        _changes_enough(piece) or _is_base32(piece)
-        for piece in PIECE.findall(value)
-        if len(piece) >= SHORTEST
-    )
-
-
-BASE32, BASE32_LENGTH = re.compile(r"[a-z2-7]+"), 52
-"""How Azure DevOps writes 260 random bits; nobody else writes in lower case at this length."""
-
-
-def _is_base32(piece: str) -> bool:
-    return len(piece) == BASE32_LENGTH and not piece.isalpha() and bool(BASE32.fullmatch(piece))
+    return any(_changes_enough(piece) for piece in LONG_PIECE.findall(value))
 
 
 def is_generated(value: str) -> bool:
     """As `is_random`, where a name says that it is a key: there, digits in hex are one, too."""
     if is_random(value) or is_mixed(value) or HEX.search(value.replace("-", "")):
         return True
-    return any(is_jumbled(piece) or _is_lower(piece) for piece in PIECE.findall(value))
+    return _is_cased(value) or any(_is_jumbled(piece, SHORTEST) for piece in PIECE.findall(value))
 
 
-LOWER, LOWER_CHANGES = 20, 0.25
+def is_token(value: str) -> bool:
+    """As `is_random`, and what has the shape of a whole token."""
+    pieces = LONG_PIECE.findall(value)
+    return (
+        any(_changes_enough(piece) or _is_jumbled(piece, WITHOUT_CAPITALS) for piece in pieces)
+        or TOKENS.fullmatch(value.lower()) is not None
+    )
 
 
-def _is_lower(piece: str) -> bool:
-    """Whether letters of one case and digits take turns at random: `4y46gg3sn48eaywfqiuf`."""
-    if len(piece) < LOWER or not (piece.islower() or piece.isupper()) or piece.isalpha():
+def is_password(value: str) -> bool:
+    """As `is_secretive`, and long letters in both cases."""
+    return is_secretive(value) or (len(value) >= SHORTEST and is_random(value)) or _is_cased(value)
+
+
+def _is_cased(value: str) -> bool:
+    """Whether it is of letters in both cases, as no words are written."""
+    value = value.rstrip("=")
+    rises = sum(a.islower() and b.isupper() for a, b in pairwise(value)) / max(len(value), 1)
+    return (
+        len(value) >= SHORTEST and value.isalpha() and (rises >= 0.2 or bool(CASES.search(value)))
+    )
+
+
+CASES = re.compile(r"[a-z][A-Z]+[a-z]+[A-Z]{2,}[a-z]|[A-Z]{2}[a-z]+[A-Z]{2}")
+
+
+def _is_jumbled(piece: str, shortest: int) -> bool:
+    """Whether it is of small letters and digits, changes between them often, and is no hex."""
+    if len(piece) < shortest or not piece.isalnum() or piece != piece.lower():
         return False
-    changes = sum(a.isdigit() != b.isdigit() for a, b in pairwise(piece))
-    return changes / (len(piece) - 1) >= LOWER_CHANGES
+    digits = [sign.isdigit() for sign in piece]
+    changes = sum(a != b for a, b in pairwise(digits)) / len(piece)
+    return changes >= CHANGES and sum("f" < sign <= "z" for sign in piece) >= 3
 
 
 def is_mixed(value: str) -> bool:
@@ -90,80 +126,44 @@ def is_mixed(value: str) -> bool:
 def is_secretive(value: str) -> bool:
     """Whether it is no plain word, where a name says that it is a password: `hunter2`, `p@ss`."""
     value = value.strip("\"'`.,;:()[]{}")
-    if is_jumbled(value):
+    if _is_cased(value):
         return True
-    if len(value) < 5 or any(kind.fullmatch(value) for kind in (NOTHING, WORDS, HOST)):
+    if len(value) < 5 or any(kind.fullmatch(value) for kind in (NOTHING, WORDS, HOST, ADDRESS)):
         return False
     if not any(sign.isalpha() for sign in value):
         return False
-    if any(sign.isdigit() for sign in value):
-        return True
-    return len(value) <= LONGEST_PASSWORD and MARKED.fullmatch(value) is not None
+    return any(sign.isdigit() for sign in value) or MARKED.fullmatch(value[:100]) is not None
 
 
-LONGEST_PASSWORD = 128
 MARKED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])[A-Za-z].*[!#%^*&].*[A-Za-z]")
 """As people make passwords of words that must have a special sign."""
-
-JUMBLED, JUMBLED_RISES, JUMBLED_LONG = 10, 0.25, 0.18
-"""Letters, and rises from lower to upper case for each; fewer where capitals also stand together,
-as in 16 letters at random. A name of short words, `makeDataFlowTaskRun`, has 0.22."""
-
-
-def is_jumbled(value: str) -> bool:
-    """Whether its letters are in both cases, in no order: `xHgRwFSUVb`, but not `CamelCase`."""
-    if len(value) < JUMBLED or not value.isalpha():
-        return False
-    pairs = list(pairwise(value))
-    rises = sum(a.islower() and b.isupper() for a, b in pairs) / len(pairs)
-    together = sum(a.isupper() and b.isupper() for a, b in pairs)
-    is_long = len(value) >= SHORTEST and together >= 2
-    return rises >= (JUMBLED_LONG if is_long else JUMBLED_RISES)
-
-
-STRING_PREFIX = re.compile(r"^[bruf]{1,2}(?=[\"'])")
 
 
 def says_nothing(value: str) -> bool:
     """Whether it stands for a value that is not there: a placeholder, a call, a path, `YES`."""
-    whole = STRING_PREFIX.sub("", value).strip("\"'` ")
+    if value.startswith(('f"', "f'")) and "{" in value:  # a line of source
+        return not is_secretive(TEMPLATE.sub("", value[1:]))
+    value = value[BEFORE_NOTHING.match(value).end() :]  # type: ignore[union-attr]
+    whole = value.strip("\"'` ")
     value = whole.strip("[]()")
+    if not any(sign.isalnum() for sign in value) or MESSAGE.fullmatch(whole):
+        return True
     if METAVAR.fullmatch(value) or NOTHING.fullmatch(value) or NOTHING.fullmatch(whole):
         return True
     return PATH.fullmatch(value) is not None and not is_random(value)
 
 
+TEMPLATE = re.compile(r"\{[^{}]*\}")
 SENTENCE = re.compile(r",? [a-z'\"(]")
 ADVICE = re.compile(
-    r"(?i)(?:must|this|should|cannot|can|is|may|field|not|has|was|were|the|an|too|and|or|value|please|user)"
+    r"(?i)(?:must|this|should|cannot|can|is|may|field|not|has|was|were|the|an|too|and|or|value|please"
+    r"|can't|isn't|doesn't|authentication|incorrect|wrong|expired|changed|updated|user)"
 )
 CODE = re.compile(r"[A-Za-z_][\w.]*")
-COMPLAINING = frozenset(
-    {"is", "be", "not", "must", "may", "field", "required", "invalid", "value", "too", "should"}
-    | {"cannot", "expected", "allowed", "missing", "blank", "match"}
+KEYWORDS = re.compile(r"await|raise|return|yield|not|lambda|if|else|new|continue|break|pass")
+ABSENT = re.compile(
+    r"(?i)(?:missing|unknown|required|undefined|unset|unresolved|no such) (?:\w+ )?$"
 )
-COMPLAINT_PARTS = re.compile(r"[\"'\[\](),;]+ ?")
-COMPLAINT_WORD = re.compile(r"[a-z0-9'.-]+")
-
-
-def is_complaint(value: str) -> bool:
-    """Whether a validation says it of a field, alone or in a list: `["This field is required."]`.
-
-    Else it may be a passphrase of words.
-    """
-    parts = [part.lower().split() for part in COMPLAINT_PARTS.split(value) if part.strip()]
-    return bool(parts) and all(
-        len(words) > 1
-        and not COMPLAINING.isdisjoint(word.strip(".") for word in words)
-        and all(COMPLAINT_WORD.fullmatch(word) for word in words)
-        for words in parts
-    )
-
-
-NAMES_ALONE = re.compile(r"[\[(][a-z_]+(?:\.[a-z_]+)*(?:, [a-z_]+(?:\.[a-z_]+)*)*[\])]?")
-"""Variables of source: `(self.user, self.password)`; or one word of a prompt: `(current)`."""
-LACKING = re.compile(r"(?:missing|required|unset|unknown)[ a-z]{0,3}$")
-OF_AN_ARN = re.compile(r"\d{4}:$")
 
 
 def value_of_name(found: re.Match[str]) -> str:
@@ -171,52 +171,26 @@ def value_of_name(found: re.Match[str]) -> str:
 
     "Unexpected token: got NAME" tells no secret; what follows a password is believed to be one.
     """
-    name, value, after = found[1], found[0][len(found[1]) :], found.string[found.end() :][:3]
-    before = found.string[max(found.start() - 12, 0) : found.start()].lower()
-    if says_nothing(value) or before.endswith("unexpected ") or OF_AN_ARN.search(before):
+    name, value, end = found[1], found[0][len(found[1]) :], found.end()
+    after = found.string[end : end + 3]
+    before = found.string[max(found.start() - 30, 0) : found.start()]
+    if says_nothing(value) or before.lower().endswith("unexpected "):
         return found[0]
-    bare = value.strip("\"'` ,;")
-    if not any(sign.isalnum() for sign in bare) or name.strip(" =:\"'").lower().endswith(
-        bare.lower()
-    ):
+    if value.isalpha() and not is_random(value) and re.search(r"(?i)id\W*$", name):
         return found[0]
-    if LACKING.search(before) and not any(sign.isdigit() for sign in bare):
+    if KEYWORDS.fullmatch(value) and after[:1] in {" ", "\n", ""}:
         return found[0]
-    if is_complaint(value) or NAMES_ALONE.fullmatch(value):
+    if ABSENT.search(before) and CODE.fullmatch(value) and not is_secretive(value):
         return found[0]
     if after[:1] in {"(", "["} and CODE.fullmatch(value):
         return found[0]
     is_password = re.search(r"(?i)pass|pwd", name)
     if is_password and (value.isdigit() and len(value) < 4):
         return found[0]  # of tests: pass=10 fail=2
-    in_words = value.isalpha() and not is_random(value) and SENTENCE.match(after)
+    in_words = value.replace("'", "").isalpha() and not is_random(value) and SENTENCE.match(after)
     if in_words and (not is_password or ADVICE.fullmatch(value)):
         return found[0]
     return found.expand(r"\1\2\3***\3")
-
-
-def password_of_url(found: re.Match[str]) -> str:
-    """Takes out the password of a URL, unless it is a template or a mask: `://{user}:{password}@`."""
-    return found[0] if says_nothing(found[2]) else f"{found[1]}***@"
-
-
-def password_of_user(found: re.Match[str]) -> str:
-    """Takes out the password behind `user:`, unless it is a variable: `-u $USER:$PASS`."""
-    return (
-        found[0]
-        if says_nothing(found[2].rstrip("}") + "}" * ("{" in found[2]))
-        else f"{found[1]}***"
-    )
-
-
-PLACEHOLDERS = re.compile(
-    r"(?:(?:%s|\?|[:$@]\w+|%\(\w+\)s|default|null)(?:,\s*|$))+", re.IGNORECASE
-)
-
-
-def row_of_sql(found: re.Match[str]) -> str:
-    """Takes out the values of a row that has a secret, unless they are placeholders."""
-    return found[0] if PLACEHOLDERS.fullmatch(found[2]) else f"{found[1]}(***)"
 
 
 def value_of_option(found: re.Match[str]) -> str:
@@ -225,6 +199,26 @@ def value_of_option(found: re.Match[str]) -> str:
     if re.search(r"(?i)secret[_-]id[ \t=]", found[1]) and not is_generated(value):
         return found[0]  # a vault's is random; a secrets manager's is a name
     return found[0] if says_nothing(value) else f"{found[1]}***"
+
+
+PLACEHOLDERS = re.compile(r"(?i)(?:(?:%s|\?|[:$@]\w+|%\(\w+\)s|default|null)(?:,\s*|$))+")
+
+
+def row_of_sql(found: re.Match[str]) -> str:
+    """Takes out the values of a row that has a secret, unless they are placeholders."""
+    return found[0] if PLACEHOLDERS.fullmatch(found[2]) else f"{found[1]}(***)"
+
+
+def value_in_quotes(found: re.Match[str]) -> str:
+    """Takes out what stands in quotes right behind a name."""
+    value = found[0][len(found[1]) :]
+    return found[0] if says_nothing(value) else found.expand(r"\1\2\3***\3")
+
+
+def value_of_url(found: re.Match[str]) -> str:
+    """Takes out the password of a URL, unless it is a template or a mask: `{password}`, `****`."""
+    value = found[0][len(found[1]) :].rstrip("@")
+    return found[0] if says_nothing(value) else f"{found[1]}***@"
 
 
 def value_of_pair(found: re.Match[str]) -> str:
