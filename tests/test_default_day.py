@@ -8,6 +8,7 @@ changes: `GOLDEN=write python -m pytest tests/test_default_day.py`.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from tests.support.simulator import Explaining, Shop, crash, numbered
@@ -29,13 +30,18 @@ def happened(minute: float, deployment: str, message: str) -> Crash:
 
 
 def day() -> Shop:
-    """From noon: a loop that is mended, a retried crash, a storm, an hour alone, a night."""
+    """From noon: a loop that is mended, a retried crash, a storm, an hour in which the server is
+    down and started again, a deployment that is replaced, a night."""
     crashes = numbered(
         [
             *(happened(at, "train-model/prod", SEGFAULT) for at in (61, 64, 69)),
             happened(200, "etl/daily", KILLED),  # retried, and running again within its grace
             *(happened(300 + at, f"ingest/{at % 4}", KILLED) for at in range(12)),
             *(happened(410 + at, "report/weekly", LOST) for at in (0, 10, 20)),  # it was away
+            happened(600, "sync/crm", KILLED),
+            happened(603, "sync/crm", KILLED),
+            # Deleted and deployed again under its name, with another id: the same trouble.
+            replace(happened(606, "sync/crm", KILLED), deployment_id="sync/crm again"),
             happened(900.5, "etl/hourly", IMAGE),  # one at night: nothing
         ]
     )
@@ -46,12 +52,13 @@ def day() -> Shop:
             ("train-model/prod", 130),
             *((f"ingest/{n}", 330) for n in range(4)),
             ("report/weekly", 700),
+            ("sync/crm again", 640),
         ],
     )
 
 
 def received(shop: Shop) -> str:
-    """What was sent in a day, each with its time; the monitor is away from 18:35 to 19:35."""
+    """What was sent in a day, each with its time; there is no server from 18:35 to 19:35."""
     monitor = Explaining(shop, Policy())
     texts = []
     for minute in (m + 0.5 for m in range(0, 24 * 60, 5) if not 395 < m < 455):
