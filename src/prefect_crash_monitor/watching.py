@@ -29,6 +29,8 @@ from prefect_crash_monitor.vocabulary import event_resources
 PAGE = 50
 AUTOMATIONS = 200
 MARGIN = timedelta(hours=1)
+FURTHEST = timedelta(days=13)
+"""How far back reports are looked for; Prefect Cloud takes 14 days at most."""
 """Between our clock and the server's; the span keeps the look-up within an index."""
 
 
@@ -37,7 +39,7 @@ async def watch(api: Api, deliveries: Sequence[Delivery], now: datetime) -> tupl
     looked_at = awaited(deliveries)
     if not looked_at:
         return tuple(deliveries)
-    acts, whole = await _acts(api, looked_at)
+    acts, whole = await _acts(api, looked_at, now)
     answered = {act.event_id for act in acts}
     silent = {d.automation for d in looked_at if d.event_id not in answered and is_overdue(d, now)}
     standings = await _standings(api, silent) if silent and whole else {}
@@ -50,16 +52,17 @@ async def watch(api: Api, deliveries: Sequence[Delivery], now: datetime) -> tupl
     return tuple(decided.get(delivery.identity, delivery) for delivery in deliveries)
 
 
-async def _acts(api: Api, told: Sequence[Delivery]) -> tuple[list[Act], bool]:
+async def _acts(api: Api, told: Sequence[Delivery], now: datetime) -> tuple[list[Act], bool]:
     """What our automations reported on these events; and whether that is all there is.
 
     Of a page that was cut the lack of a report says nothing, so a mere firing is left out, too.
     """
+    since = max(min(d.told_at for d in told) - MARGIN, now - FURTHEST)
     filter_ = {
         "event": {"name": list(REPORTS)},
         "resource": {"labels": {"prefect.resource.name": [f"{PREFIX}incident *"]}},
         "related": {"id": sorted({id_ for d in told for id_ in event_resources(d.event_id)})},
-        "occurred": {"since": (min(d.told_at for d in told) - MARGIN).isoformat()},
+        "occurred": {"since": since.isoformat()},
         "order": "DESC",
     }
     page = await api.post("/events/filter", {"filter": filter_, "limit": PAGE})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from prefect_crash_monitor.explain.clues import (
     Clue,
     all_of,
@@ -17,6 +19,7 @@ from prefect_crash_monitor.explain.clues import (
 )
 from prefect_crash_monitor.explain.explanation import Confidence, Severity
 from prefect_crash_monitor.explain.rule import crash
+from prefect_crash_monitor.vocabulary import ACTION_EXECUTED, ACTION_TRIGGERED
 
 HIGH, MEDIUM, LOW = Confidence.HIGH, Confidence.MEDIUM, Confidence.LOW
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
@@ -212,7 +215,7 @@ MARKED = (
                 ran,
                 none_of(familiar),
                 event(
-                    r"prefect(?:-cloud)?\.automation\.action\.(?:triggered|executed)",
+                    "|".join(map(re.escape, (*ACTION_TRIGGERED, *ACTION_EXECUTED))),
                     action_type="^change-flow-run-state$",
                     prefect__posture="^Proactive$",
                 ),
