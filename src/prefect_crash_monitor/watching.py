@@ -29,9 +29,10 @@ from prefect_crash_monitor.vocabulary import event_resources
 PAGE = 50
 AUTOMATIONS = 200
 MARGIN = timedelta(hours=1)
+"""Between our clock and the server's; the span keeps the look-up within an index."""
+
 FURTHEST = timedelta(days=13)
 """How far back reports are looked for; Prefect Cloud takes 14 days at most."""
-"""Between our clock and the server's; the span keeps the look-up within an index."""
 
 
 async def watch(api: Api, deliveries: Sequence[Delivery], now: datetime) -> tuple[Delivery, ...]:
