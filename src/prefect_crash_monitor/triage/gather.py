@@ -26,7 +26,15 @@ from prefect_crash_monitor.memory import RunsOf
 from prefect_crash_monitor.model import Crash, Window
 from prefect_crash_monitor.reading import crash_of_event, rows, whole_answer
 from prefect_crash_monitor.triage import reading
-from prefect_crash_monitor.triage.scene import AROUND, Around, Edit, PastRun, Scene, WorkerEvent
+from prefect_crash_monitor.triage.scene import (
+    AROUND,
+    Around,
+    Edit,
+    PastRun,
+    Scene,
+    Worker,
+    WorkerEvent,
+)
 from prefect_crash_monitor.windows import TICK
 
 BEFORE, SINCE = 15, 10
@@ -96,6 +104,17 @@ def _past_runs(answer: Any) -> tuple[PastRun, ...]:
     return tuple(reading.past_run(run) for run in rows(answer, "flow runs"))
 
 
+def _workers(answer: Any) -> tuple[Worker, ...]:
+    """No list is unknown workers, not a pool without any."""
+    return reading.workers_of(rows(answer, "workers"))
+
+
+def _number(answer: Any) -> int:
+    if not isinstance(answer, int):
+        raise TypeError(f"no number but {type(answer).__name__}")
+    return answer
+
+
 class _Parts:
     """Reads that may fail one by one; `gaps` names those that did."""
 
@@ -136,8 +155,8 @@ class _Parts:
         path = f"/deployments/{quote(self._deployment, safe='')}"
         found = await self._parsed("The deployment", self._api.get(path), reading.deployment_now)
         filter_ = self._runs({"state": {"type": {"any_": HOLDERS}}})
-        active = await self._part("Runs at work", self._api.post("/flow_runs/count", filter_))
-        return found, active if isinstance(active, int) else None
+        counted = self._api.post("/flow_runs/count", filter_)
+        return found, await self._parsed("Runs at work", counted, _number)
 
     async def history(
         self, own: PastRun | None
@@ -162,7 +181,7 @@ class _Parts:
         if not pool:
             return None, None, None
         listed = self._api.post(f"{path}/workers/filter", {"limit": reading.LISTED})
-        workers = await self._parsed("Workers", listed, reading.workers_of)
+        workers = await self._parsed("Workers", listed, _workers)
         filter_ = {
             "event": {"name": ["prefect.worker.started", reading.STOPPED]},
             "related": {"id": [f"prefect.work-pool.{pool.id}"]},
@@ -236,7 +255,9 @@ class _Parts:
         return filter_of(RunsOf.FLOW_WITHOUT_DEPLOYMENT, [self._flow], more)
 
     async def _events(self, filter_: Json) -> Any:
-        return await self._api.post("/events/filter", {"filter": filter_, "limit": EVENTS})
+        page = await self._api.post("/events/filter", {"filter": filter_, "limit": EVENTS})
+        with whole_answer("events"):
+            return {"events": rows(page["events"], "events")}
 
 
 def _span(start: datetime, end: datetime) -> dict[str, str]:
