@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from prefect_crash_monitor.secret_place import Place, always, named, place
-from prefect_crash_monitor.secret_values import is_secretive
+from prefect_crash_monitor.secret_patterns import CONFIDENTIAL
+from prefect_crash_monitor.secret_place import UUID, Place, always, named, place
+from prefect_crash_monitor.secret_values import is_generated, is_secretive
 
 IN_CALLS: tuple[Place, ...] = (
     named(
@@ -27,6 +28,41 @@ IN_CALLS: tuple[Place, ...] = (
         "login as a list",
         r"auth[\"']?[ ]?[:=][ ]?[\[(][^\[\]()\n,]{1,60},[ ]?[\"']?(?P<secret>[^\s\"',\])]{4,200})",
         is_secretive,
+    ),
+    named(
+        "value in a sentence",
+        CONFIDENTIAL
+        + r"[\"']?[ ](?:(?:has|with|got)[ ](?:[a-z]{1,12}[ ]){0,2}value|is|was)[ :]{1,2}[\"']"
+        r"(?P<secret>[^\"'\n]{4,200})[\"']",
+        is_secretive,
+    ),
+    named(
+        "password in braces",
+        r"(?:pwd|password)=\{(?P<secret>[^{}\s]{4,200})\}",
+        always,
+    ),
+    named(
+        "block of text in YAML",
+        CONFIDENTIAL + r"[\"']?:[ ][|>][+-]?[ ]{0,2}\r?\n[ ]{1,20}(?P<secret>[^\s:]{4,200})(?!:)",
+        always,
+    ),
+    named(
+        "id that authenticates",
+        rf"auth[ \t]{{1,2}}(?P<secret>{UUID})",
+        always,
+    ),
+    place(
+        "key of a call that logs in",
+        r"(?:login|client|auth[a-z]{0,12}|configure|init|connect)\((?:[^()\n]{0,60},[ ]?)?key=[\"']"
+        r"(?P<secret>[\w+/=-]{16,200})",
+        is_generated,
+        "key=",
+    ),
+    place(
+        "what replaces a secret",
+        r"\*\*\*[\"']?[ ]-?[=-]>[ ][\"'](?P<secret>[^\"'\n]{4,200})",
+        always,
+        "->",
     ),
     place(
         "user and password by a colon",

@@ -24,7 +24,7 @@ from prefect_crash_monitor.secret_values import (
 )
 
 CONFIDENTIAL = (
-    r"(?:passw(?:or)?d|passphrase|passcode|(?<![a-z])pwd(?!=[/~])"
+    r"(?:pass?w(?:or|r)?d|passphrase|passcode|(?<![a-z])pwd(?!=[/~])"
     r"|(?<!imagepull)(?<!imagepull[_-])(?<!image[_-]pull[_-])(?<!\d{12}:)secret(?:[_.-]?(?:id|key))?"
     r"|(?<!serviceaccount)"
     + "".join(
@@ -148,7 +148,7 @@ RULES: tuple[Rule | Named, ...] = (
         "authorization header",
         "authorization",
         r"(authorization[\"'\\]{0,4}+[ \t]{0,4}+[:=][ \t]{0,4}+)"
-        r"(" + SCHEME + r")"
+        r"(" + SCHEME + r")(?![<{$%])"
         r"[^\s\"',\\]++",
         r"\1\2***",
     ),

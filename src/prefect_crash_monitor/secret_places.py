@@ -180,7 +180,7 @@ PLACES: tuple[Place, ...] = (
     ),
     named(
         "hex value of a key",
-        r"(?:key|secret|token|salt|pepper)(?: for [\w.-]{1,60})?(?:"
+        r"(?:key|secret|token|salt|pepper)(?:auth)?(?: for [\w.-]{1,60})?(?:"
         + BETWEEN
         + r"|:?[ \t]{1,3}[\"'])(?P<secret>[\w+/~.%-]{16,2000}+={0,3})",
         is_generated,

@@ -49,7 +49,8 @@ NOTHING = re.compile(
     r"|%\(?\w*\)?s?|![\w-]+|[a-z_][\w.]*\(.*\)?|str|bytes|bool|int|secretstr"
     r"|(?:optional|union|literal|list|dict)\[.*|(?:[a-z_]+\.)+[a-z_]+|arn:.*|\([a-z_., ]*\)"
     r"|(?:[a-z]+_)*(?:password|passwd|pwd|token|secret|credentials?|creds|api_?key|key|auth)"
-    r"|bearer|basic|string|securestring|enc\[[^\]]*\]?|change_?me|placeholder|your[_-][\w-]*|pw)"
+    r"|bearer|basic|string|securestring|enc\[[^\]]*\]?|change_?me|placeholder|your[_-][\w-]*|pw"
+    r"|passphrase|[\w-]*\.{3}[\w-]*)"
 )
 BEFORE_NOTHING = re.compile(
     r"(?i)(?:[bruf]{1,2}(?=[\"']))?[\"']*(?:(?:bearer|basic|token|apikey) )?"
@@ -57,7 +58,7 @@ BEFORE_NOTHING = re.compile(
 """Signs of a string in source, and the scheme of a header, in front of what may say nothing."""
 WORD_OF_A_MESSAGE = (
     "is|are|was|be|not|no|must|may|should|cannot|field|required|valid|invalid|blank|empty|null"
-    "|too|least|most|expired|missing|provided|contain|contains|has|have|does|do|ensure|exceed"
+    "|too|shorter|longer|minimum|maximum|length|data|least|most|expired|missing|provided|contain|contains|has|have|does|do|ensure|exceed"
 )
 MESSAGE = re.compile(
     rf"(?i)\W{{0,4}}(?=(?:[a-z]+\W{{1,4}}){{0,8}}(?:{WORD_OF_A_MESSAGE})\b)[a-z]+"
@@ -166,6 +167,12 @@ ABSENT = re.compile(
 )
 
 
+VERSION_OF, RELEASE = re.compile(r"[=~]=$"), re.compile(r"\d+(?:\.\d+)+\w*")
+"""A requirement, `azure-keyvault-secrets==4.9.0`."""
+
+OF_AN_ARN = re.compile(r"\d{4}:$")
+
+
 def value_of_name(found: re.Match[str]) -> str:
     """Takes out the value behind a secret's name, unless it is none or the next word of a sentence.
 
@@ -175,6 +182,8 @@ def value_of_name(found: re.Match[str]) -> str:
     after = found.string[end : end + 3]
     before = found.string[max(found.start() - 30, 0) : found.start()]
     if says_nothing(value) or before.lower().endswith("unexpected "):
+        return found[0]
+    if (VERSION_OF.search(name) and RELEASE.fullmatch(value)) or OF_AN_ARN.search(before):
         return found[0]
     if value.isalpha() and not is_random(value) and re.search(r"(?i)id\W*$", name):
         return found[0]

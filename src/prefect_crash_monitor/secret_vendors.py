@@ -82,6 +82,7 @@ VENDORS_OF_OURS = (
     ("twilio account", r"AC[0-9a-f]{32}(?:[:/]|[\"'], ?[\"'])[0-9a-f]{32}\b", "ac"),
     ("asana", r"[01]/\d{10,20}(?:/\d{10,20})?:[0-9a-f]{32}\b", "0/ 1/"),
     ("airtable", r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}", "pat"),
+    ("asana", r"\b[12]/\d{15,17}(?:/\d{15,17})?:[0-9a-f]{32}", "1/ 2/"),
     ("deepl", r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}:fx\b", ":fx"),
     ("postmark, azure devops", r"\bAzCa[A-Za-z0-9+/]{30,}", "azca"),
 )
@@ -193,7 +194,7 @@ COMMANDS = (
     _command(
         "echo into a prompt",
         r"echo[ \t]{1,3}(?:-n[ \t])?[\"']?(?P<secret>[^\s\"'|]{5,80})[\"']?[ \t]{0,3}\|[^\n|]{0,80}"
-        r"(?:password-stdin|sudo -s|passwd|base64)",
+        r"(?:password-stdin|sudo -s|passwd|base64|kinit|gpg|openssl)",
         is_secretive,
         "echo",
     ),
