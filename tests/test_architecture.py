@@ -39,7 +39,16 @@ EDGE = {
 }
 """What may talk to Prefect, files and the clock; everything else, and what is new, is core."""
 
-OUTSIDE = {"prefect", "httpx", "opentelemetry", "asyncio", "subprocess", "socket", "logging", "os"}
+OURS = "prefect_crash_monitor"
+OUTSIDE = {
+    *("asyncio", "http", "logging", "multiprocessing", "os", "socket", "ssl", "subprocess"),
+    *("threading", "urllib.request", "importlib.import_module", "__import__"),
+}
+"""What of Python itself a decision does without."""
+
+THIRD_PARTIES = {"pydantic", "pandas", "rich"}
+"""What else a decision may use; nothing of these reaches out."""
+
 CLOCKS = {"now", "utcnow", "today", "monotonic", "perf_counter", "time"}
 
 
@@ -57,13 +66,45 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def imports(path: Path) -> Iterator[str]:
+def imports(path: Path) -> set[str]:
     """Every module that is imported anywhere in a file, by its full name."""
-    for node in ast.walk(tree_of(path)):
+    package = path.relative_to(PACKAGE.parent).parent.parts if PACKAGE in path.parents else ()
+    return imported(tree_of(path), package)
+
+
+def imported(tree: ast.AST, package: tuple[str, ...] = ()) -> set[str]:
+    """Full names of what is imported: modules, and what `from` takes out of them, if one or not.
+
+    Also `import_module` and `__import__`, and what they are called with: a name made elsewhere
+    may be any module.
+    """
+    found: set[str] = set()
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{alias.name}".strip(".") for alias in node.names)}
+        elif isinstance(node, ast.Attribute | ast.Name):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id
+            found |= {DYNAMIC[name]} if name in DYNAMIC else set()
+    return found - {""}
+
+
+DYNAMIC = {"import_module": "importlib.import_module", "__import__": "__import__"}
+"""Functions that import, however one gets at them."""
+
+
+def within(names: Iterable[str], roots: Iterable[str]) -> set[str]:
+    """Which of the names are these modules, or anything in them."""
+    return {name for name in names for root in roots if f"{name}.".startswith(f"{root}.")}
+
+
+def foreign(names: Iterable[str]) -> set[str]:
+    """The packages among the imports that neither come with Python nor are ours."""
+    packages = {name.partition(".")[0] for name in names}
+    return packages - sys.stdlib_module_names - {OURS, "__import__"}
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -91,17 +132,59 @@ def test_the_core_imports_nothing_from_outside():
     """Neither Prefect nor a connection, a process or a log: a decision is a plain function."""
 
     def outside(path: Path) -> set[str]:
-        return {name.partition(".")[0] for name in imports(path)} & OUTSIDE
+        names = imports(path)
+        return within(names, OUTSIDE) | (foreign(names) - THIRD_PARTIES)
 
     assert offenders(CORE.values(), outside) == {}
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import prefect",
+        "import prefect.client.orchestration as anything",
+        "from prefect import flow",
+        "from prefect.events.schemas import events",
+        "def decide():\n    import httpx",
+        "def decide():\n    from httpx import get",
+        "if TYPE_CHECKING:\n    import prefect",
+        "import importlib\nimportlib.import_module('prefect')",
+        "from importlib import import_module",
+        "module = __import__('pre' + 'fect')",
+        "from urllib.request import urlopen",
+        "import aiohttp",
+    ],
+)
+def test_an_import_from_outside_is_seen_in_any_form(program):
+    """Else the test of the core shows nothing."""
+    names = imported(ast.parse(program))
+
+    assert within(names, OUTSIDE) | (foreign(names) - THIRD_PARTIES)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import prefect_crash_monitor.ghosts.sweep",
+        "from prefect_crash_monitor.ghosts import sweep",
+        "from prefect_crash_monitor.ghosts.sweep import look",
+        "from . import sweep",
+        "from .sweep import look",
+        "from ..ghosts import sweep",
+    ],
+)
+def test_an_import_of_ours_is_seen_in_any_form(program):
+    """By its full name, also where it is relative to the module that imports it."""
+    edge = {f"{OURS}.ghosts.sweep"}
+
+    assert within(imported(ast.parse(program), (OURS, "ghosts")), edge)
 
 
 def test_the_core_imports_only_the_core():
     """What it imports of ours is core, too."""
 
     def edges(path: Path) -> set[str]:
-        ours = {name.removeprefix("prefect_crash_monitor.") for name in imports(path)}
-        return ours & EDGE
+        return within(imports(path), {f"{OURS}.{name}" for name in EDGE})
 
     assert offenders(CORE.values(), edges) == {}
 
@@ -170,16 +253,44 @@ def test_modules_are_named_by_the_domain(word):
     assert [path for path in [*MODULES, *TESTS] if word in path.stem] == []
 
 
-def test_what_is_copied_into_projects_imports_one_stable_module():
+STABLE = {"flows": f"{OURS}.deployed", "blocks": f"{OURS}.blocks"}
+"""The one module of ours that files in a folder may import."""
+
+
+def beyond_the_stable(folder: str, names: set[str]) -> set[str]:
+    """What a file of this folder imports that it may not: only Python, Prefect and one of ours."""
+    ours = within(names, [OURS]) - within(names, [STABLE[folder]]) - {OURS}
+    return ours | (foreign(names) - {"prefect"}) | within(names, DYNAMIC.values())
+
+
+@pytest.mark.parametrize("folder", STABLE)
+def test_what_is_copied_into_projects_imports_one_stable_module(folder):
     """Files that `init` wrote stay when the package is upgraded: nothing else may break them."""
-    stable = {"flows": "prefect_crash_monitor.deployed", "blocks": "prefect_crash_monitor.blocks"}
-    for folder, only in stable.items():
-        for path in (ROOT / folder).glob("*.py"):
-            ours = {
-                f"{node.module}.{alias.name}".removesuffix(".CrashPolicy")
-                for node in ast.walk(tree_of(path))
-                if isinstance(node, ast.ImportFrom)
-                for alias in node.names
-                if (node.module or "").startswith("prefect_crash_monitor")
-            }
-            assert ours == {only}, path
+    paths = sorted((ROOT / folder).glob("*.py"))
+
+    assert paths
+    assert offenders(paths, lambda path: beyond_the_stable(folder, imports(path))) == {}
+    assert all(within(imports(path), [STABLE[folder]]) for path in paths)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import prefect_crash_monitor.cycle",
+        "import prefect_crash_monitor.cycle as deployed",
+        "from prefect_crash_monitor import cycle",
+        "from prefect_crash_monitor.cycle import run_cycle",
+        "from prefect_crash_monitor import deployed, cycle",
+        "def inside():\n    import prefect_crash_monitor.cycle",
+        "import pandas",
+        "from pandas import DataFrame",
+        "import a_file_beside_it",
+        "from importlib import import_module",
+    ],
+)
+def test_an_import_that_may_break_a_copy_is_seen(program):
+    """In any form, beside one that is allowed."""
+    allowed = "from prefect import flow\nfrom prefect_crash_monitor import deployed\n"
+
+    assert not beyond_the_stable("flows", imported(ast.parse(allowed)))
+    assert beyond_the_stable("flows", imported(ast.parse(allowed + program)))
