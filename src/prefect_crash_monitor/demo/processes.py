@@ -18,6 +18,16 @@ from prefect_crash_monitor.errors import MonitorError
 
 STOP_SECONDS = 10.0
 
+RUN_MODULE = """
+import runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""As `python -m`, but reacting to SIGINT: a process worker stops itself by it, and whatever a shell
+starts in the background ignores it. The process does that itself once it runs, as code between fork
+and exec may deadlock beside threads."""
+
 
 class DemoFailed(MonitorError):
     """A step of the demo did not do what it should; the message has the end of the logs."""
@@ -110,18 +120,16 @@ def sandbox() -> Iterator[Sandbox]:
 def background(
     box: Sandbox, name: str, arguments: Sequence[str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with all its children in a group of its own, ended with the context."""
+    """A module's process with all its children in a group of its own, ended with the context."""
     with (box.folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, "-c", RUN_MODULE, *arguments],
             cwd=box.project,
             env=box.environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # A process worker stops itself by SIGINT, which background shells ignore.
-            preexec_fn=_restore_interrupt,
         )
         try:
             yield process
@@ -138,10 +146,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _restore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _free_port() -> int:
