@@ -75,10 +75,12 @@ def test_every_pattern_takes_time_with_the_length_alone():
     for source, pattern in patterns().items():
         for unit in units(source):
             short, long = (unit * (size // len(unit)) for size in (5_000, 20_000))
-            if seconds(pattern, long) > LEAST:
-                ratio = seconds(pattern, long) / max(seconds(pattern, short), LEAST / GROWTH)
-                if ratio > GROWTH:
-                    slow[source] = (unit, round(ratio))
+            ratios = (
+                seconds(pattern, long) / max(seconds(pattern, short), LEAST / GROWTH)
+                for _ in range(4)  # what else runs may disturb one look
+            )
+            if seconds(pattern, long) > LEAST and (least := min(ratios)) > GROWTH:
+                slow[source] = (unit, round(least))
 
     assert slow == {}
 

@@ -89,7 +89,7 @@ def test_time_grows_with_the_length_alone(unit):
     """
     for before, after in product(("", "password=", "token: ", "curl -u ", "auth("), ("", '"', "@")):
         short, long = (before + unit * (size // len(unit)) + after for size in (8_000, 32_000))
-        assert seconds(redact, long) < GROWTH * max(seconds(redact, short), 0.002), (before, after)
+        assert grows_alike(redact, short, long), (before, after)
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -100,7 +100,12 @@ def test_fingerprints_take_time_with_the_length_alone(unit):
     def of(text: str) -> object:
         return fingerprint("unknown", text)
 
-    assert seconds(of, long) < GROWTH * max(seconds(of, short), 0.002)
+    assert grows_alike(of, short, long)
+
+
+def grows_alike(of: Callable[[str], object], short: str, long: str) -> bool:
+    """Whether four times the text takes as long as it may; what else runs may disturb one look."""
+    return any(seconds(of, long) < GROWTH * max(seconds(of, short), 0.002) for _ in range(4))
 
 
 def seconds(of: Callable[[str], object], text: str) -> float:

@@ -80,9 +80,8 @@ VENDORS_OF_OURS = (
     ("artifactory", r"AKCp[A-Za-z0-9]{30,}|cmVmdGtuO[A-Za-z0-9]{30,}", "akcp cmvmdgtuo"),
     ("twilio", r"SK[0-9a-f]{32}\b", "sk"),
     ("twilio account", r"AC[0-9a-f]{32}(?:[:/]|[\"'], ?[\"'])[0-9a-f]{32}\b", "ac"),
-    ("asana", r"[01]/\d{10,20}(?:/\d{10,20})?:[0-9a-f]{32}\b", "0/ 1/"),
+    ("asana", r"[0-2]/\d{10,20}(?:/\d{10,20})?:[0-9a-f]{32}\b", "0/ 1/ 2/"),
     ("airtable", r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}", "pat"),
-    ("asana", r"\b[12]/\d{15,17}(?:/\d{15,17})?:[0-9a-f]{32}", "1/ 2/"),
     ("deepl", r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}:fx\b", ":fx"),
     ("postmark, azure devops", r"\bAzCa[A-Za-z0-9+/]{30,}", "azca"),
 )
