@@ -21,9 +21,9 @@ from rich.table import Table
 from bench import database, mix
 from bench.history import Run, differences, truth
 from bench.server import database_of, server
+from prefect_crash_monitor.config.policy import Policy
 from prefect_crash_monitor.demo.processes import Sandbox, sandbox
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.interval import aligned
 
 INTERVAL = Policy().interval
 ROUNDS = 5

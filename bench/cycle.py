@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.memory import peak_kib
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.settings import load_settings
+from prefect_crash_monitor.config.read_policy import load_settings
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.prefect_api.client import open_api
 
 
 async def measured() -> dict[str, Any]:

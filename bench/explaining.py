@@ -21,9 +21,9 @@ from rich.table import Table
 
 from bench.memory import peak_kib
 from bench.messages import Told, kinds, logs_of, storm
-from prefect_crash_monitor.diagnose import Read, exemplars, first_look, second_look
-from prefect_crash_monitor.explaining import LOOKED_AT
-from prefect_crash_monitor.model import Diagnosis
+from prefect_crash_monitor.explain.read_evidence import LOOKED_AT
+from prefect_crash_monitor.explain.sampling import Read, exemplars, first_look, second_look
+from prefect_crash_monitor.model.crash import Diagnosis
 
 FEW = 1_000
 MIX, ONE = "of every kind", "of one kind"

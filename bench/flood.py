@@ -32,12 +32,12 @@ from bench.messages import SPAN, storm
 from bench.prober import Prober, probing
 from bench.server import database_of, server
 from prefect_crash_monitor.blocks import CrashPolicy
+from prefect_crash_monitor.config.policy import Policy
 from prefect_crash_monitor.demo.processes import Sandbox, sandbox
 from prefect_crash_monitor.demo.receiver import Receiver, receive
-from prefect_crash_monitor.events import DIGEST, INCIDENT_EVENTS, NOTIFY_LABEL
-from prefect_crash_monitor.model import Kind
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.incident import Kind
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.publish.events import DIGEST, INCIDENT_EVENTS, NOTIFY_LABEL
 
 DEPLOYMENTS = 200
 RECEIVER = "crash-monitor-bench"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from prefect_crash_monitor.model import Crash
+from prefect_crash_monitor.model.crash import Crash
 
 BEGIN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LONG = 100_000

@@ -14,13 +14,13 @@ from datetime import datetime
 from typing import Any
 
 from bench.memory import peak_kib
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.count import count, record_json
-from prefect_crash_monitor.crash_events import state_events
-from prefect_crash_monitor.event_pages import count_events
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.observe import observe
-from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.count.count import count, record_json
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.observe.read_crash_events import state_events
+from prefect_crash_monitor.observe.read_crashes import observe
+from prefect_crash_monitor.observe.read_event_pages import count_events
+from prefect_crash_monitor.prefect_api.client import Api, open_api
 
 Json = dict[str, Any]
 
@@ -78,9 +78,9 @@ class Cycling:
 
     async def _cycle(self, end: datetime) -> Json:
         # Imported here, so that the memory of a count is that of a count.
-        from prefect_crash_monitor.cycle import run_cycle
-        from prefect_crash_monitor.own_runs import Place
-        from prefect_crash_monitor.settings import Settings
+        from prefect_crash_monitor.config.read_policy import Settings
+        from prefect_crash_monitor.cycle.run_cycle import run_cycle
+        from prefect_crash_monitor.model.own import Place
 
         settings = Settings(name=f"bench-{self._window.start:%d-%H-%M}", policy=Policy())
         result = await run_cycle(self._api, settings, Place(), end + settings.policy.settle)

@@ -14,25 +14,20 @@ from string import Formatter
 from docs.clue_words import alternatives, in_full, words
 from docs.insights import INSIGHTS, SIGNATURES, Insight, Sample, Signature
 
-from prefect_crash_monitor.explain import (
-    CAUSES,
-    RULES,
-    Evidence,
-    causes_failed,
-    causes_kubernetes,
-    causes_process,
-    causes_signatures,
-    causes_waiting,
-    explain,
-)
-from prefect_crash_monitor.explain.cause import Cause
-from prefect_crash_monitor.explain.causes import UNKNOWN
-from prefect_crash_monitor.explain.evidence import Course, Log, State
+from prefect_crash_monitor.explain import CAUSES, RULES, Evidence, explain
+from prefect_crash_monitor.explain.causes import failed as causes_failed
+from prefect_crash_monitor.explain.causes import kubernetes as causes_kubernetes
+from prefect_crash_monitor.explain.causes import process as causes_process
+from prefect_crash_monitor.explain.causes import signatures as causes_signatures
+from prefect_crash_monitor.explain.causes import waiting as causes_waiting
+from prefect_crash_monitor.explain.causes.cause import Cause
+from prefect_crash_monitor.explain.causes.table import UNKNOWN
+from prefect_crash_monitor.explain.clues.kubernetes import SIGNS
+from prefect_crash_monitor.explain.evidence.evidence import Course, Log, State
 from prefect_crash_monitor.explain.explainer import UNTOLD
 from prefect_crash_monitor.explain.explanation import Severity
-from prefect_crash_monitor.explain.kubernetes_signs import SIGNS
-from prefect_crash_monitor.explain.rule import Rule
-from prefect_crash_monitor.explain.rules_process import generic
+from prefect_crash_monitor.explain.rules.cause_rule import Rule
+from prefect_crash_monitor.explain.rules.process import generic
 
 TARGET = Path(__file__).parent / "causes.md"
 

@@ -13,11 +13,13 @@ from inspect import getclosurevars
 from re import _parser  # type: ignore[attr-defined]  # the only reader of patterns there is
 from typing import Any
 
-from prefect_crash_monitor.explain import rules_kubernetes, rules_process, rules_signatures
-from prefect_crash_monitor.explain.clues import Clue
-from prefect_crash_monitor.explain.cluster_clues import on_kubernetes
-from prefect_crash_monitor.explain.kubernetes_signs import SIGNS
-from prefect_crash_monitor.render.text import duration
+from prefect_crash_monitor.explain.clues.clues import Clue
+from prefect_crash_monitor.explain.clues.cluster import on_kubernetes
+from prefect_crash_monitor.explain.clues.kubernetes import SIGNS
+from prefect_crash_monitor.explain.rules import kubernetes as rules_kubernetes
+from prefect_crash_monitor.explain.rules import process as rules_process
+from prefect_crash_monitor.explain.rules import signatures as rules_signatures
+from prefect_crash_monitor.text.format import duration
 
 TEXTS = 10
 """Wordings of one pattern that are shown."""

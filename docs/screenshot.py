@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from prefect_crash_monitor.demo import run_demo
-from prefect_crash_monitor.publish import REPORT_KEY
+from prefect_crash_monitor.publish.send_events import REPORT_KEY
 
 TARGET = Path(__file__).parent / "crash-report.png"
 SIZE = "1280,1500"

@@ -14,10 +14,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from prefect_crash_monitor.action_rules import Actions, FreeRule, PauseRule, RetryRule
-from prefect_crash_monitor.policy import DEFAULT_RULES, PlannedSilence, Policy, Rule
-from prefect_crash_monitor.render.text import crashes_of, duration
-from prefect_crash_monitor.rule import RuleKind
+from prefect_crash_monitor.config.actions import Actions, FreeRule, PauseRule, RetryRule
+from prefect_crash_monitor.config.policy import DEFAULT_RULES, PlannedSilence, Policy, Rule
+from prefect_crash_monitor.config.rule import RuleKind
+from prefect_crash_monitor.text.format import crashes_of, duration
 
 TARGET = Path(__file__).parent / "settings.md"
 

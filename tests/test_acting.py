@@ -13,21 +13,20 @@ from tests.support.mortal import Killed, MortalApi
 from tests.support.trouble import Answer, fake_proxy
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED, World, unique
 
-from prefect_crash_monitor.act import Act, ActKind, Result
-from prefect_crash_monitor.acting import MARK, Actor
-from prefect_crash_monitor.action_rules import Mode
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.cycle import Result as Cycle
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.events import MONITOR_LABEL
-from prefect_crash_monitor.model import OWN_TAG, REPORT_KEY, artifact_key
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.policy_input import parse_policy
-from prefect_crash_monitor.render.terminal import cycle_text
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.cli.text import cycle_text
+from prefect_crash_monitor.config.actions import Mode
+from prefect_crash_monitor.config.parse_policy import parse_policy
+from prefect_crash_monitor.config.policy import Policy, Rule
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.result import Result as Cycle
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import OWN_TAG, REPORT_KEY, Place, artifact_key
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.events import MONITOR_LABEL
+from prefect_crash_monitor.remediate.action import Act, ActKind, Result
+from prefect_crash_monitor.remediate.execute_actions import MARK, Actor
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = pytest.mark.server
 SECOND = timedelta(seconds=1)

@@ -11,14 +11,14 @@ import pytest
 from tests.support.server import Server, own_server, world_of
 from tests.support.world import World
 
-from prefect_crash_monitor.act import Result
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.cycle import Result as Cycle
-from prefect_crash_monitor.cycle import run_cycle
+from prefect_crash_monitor.config.parse_policy import parse_policy
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.result import Result as Cycle
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
 from prefect_crash_monitor.demo.processes import background
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy_input import parse_policy
-from prefect_crash_monitor.settings import Settings
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.remediate.action import Result
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

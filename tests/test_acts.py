@@ -13,17 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.simulator import MINUTE, NOON, crash
 
-from prefect_crash_monitor.act import REMEMBERED, Act, ActKind, Result, remember
-from prefect_crash_monitor.action_rules import MAY_BE_RETRIED, WORTH_A_RETRY, Mode, RetryRule
-from prefect_crash_monitor.acts import PROCESS_GONE, Knowledge, Reason, plan_acts
-from prefect_crash_monitor.codec import each_of, to_json
+from prefect_crash_monitor.config.actions import MAY_BE_RETRIED, WORTH_A_RETRY, Mode, RetryRule
+from prefect_crash_monitor.config.parse_policy import parse_policy
+from prefect_crash_monitor.config.policy import Policy
 from prefect_crash_monitor.errors import BadInput
 from prefect_crash_monitor.explain import CAUSES
-from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.policy_input import parse_policy
-from prefect_crash_monitor.render.acts import acts_section
-from prefect_crash_monitor.slots import HeldSlot
+from prefect_crash_monitor.model.codec import each_of, to_json
+from prefect_crash_monitor.model.crash import Crash, Diagnosis, Fate
+from prefect_crash_monitor.model.incident import Incident
+from prefect_crash_monitor.remediate.action import REMEMBERED, Act, ActKind, Result, remember
+from prefect_crash_monitor.remediate.plan import PROCESS_GONE, Knowledge, Reason, plan_acts
+from prefect_crash_monitor.remediate.slots import HeldSlot
+from prefect_crash_monitor.report.actions import acts_section
 
 RETRY = {"mode": "act", "only": {"deployment": "etl/*"}, "at_most": 2, "backoff": 120}
 EVICTED = Diagnosis(cause="k8s-evicted", confidence="high", fingerprint="v1-evicted")

@@ -14,8 +14,8 @@ from tests.support.trouble import HANG, Answer, FakeProxy, fake_proxy
 from tests.support.world import CRASHED, RUNNING, unique
 from typer.testing import CliRunner, Result
 
-from prefect_crash_monitor import api
-from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.cli.app import app
+from prefect_crash_monitor.prefect_api import client as api
 
 pytestmark = pytest.mark.server
 LOGIN_PAGE = Answer(200, b"<html><body>Please log in</body></html>", "text/html")

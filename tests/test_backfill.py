@@ -15,14 +15,13 @@ from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED,
 from tests.test_cycle import TEN, begin, cycle, own_crashes, settings, told
 from typer.testing import CliRunner
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.backfill import backfill
-from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.cli.app import app
+from prefect_crash_monitor.count.gaps import LONGEST, to_count, uncounted
+from prefect_crash_monitor.cycle.run_backfill import backfill
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.events import INTERVAL_COUNTED
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.uncounted import LONGEST, to_count, uncounted
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.interval import Window, aligned
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import INTERVAL_COUNTED
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

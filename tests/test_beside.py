@@ -8,13 +8,13 @@ import pytest
 from tests.support.world import CRASHED, RUNNING, unique
 from tests.test_render import crash, report_of
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.beside import beside
-from prefect_crash_monitor.count import count
-from prefect_crash_monitor.failures import read_failures
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.observe import observe
-from prefect_crash_monitor.render.report import render_report
+from prefect_crash_monitor.count.count import count
+from prefect_crash_monitor.explain.failed_runs import beside
+from prefect_crash_monitor.explain.read_failed_runs import read_failures
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.observe.read_crashes import observe
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.report.report import render_report
 
 RAISED = "Flow run encountered an exception: "
 COLUMN = f"{RAISED}ValueError: Usecols do not match columns, columns expected but not found: ['x']"

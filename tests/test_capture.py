@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.capture import LOG_LINES, capture_bundle
 from prefect_crash_monitor.errors import BadInput, Unreachable
+from prefect_crash_monitor.explain.read_bundle import LOG_LINES, capture_bundle
+from prefect_crash_monitor.prefect_api.client import open_api
 
 pytestmark = pytest.mark.server
 SECRET = "hunter2-a1B2c3D4"

@@ -12,7 +12,7 @@ import pytest
 from tests.support.world import CRASHED, RUNNING, unique
 from typer.testing import CliRunner
 
-from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.cli.app import app
 
 SECRET = "hunter2-a1B2c3D4"
 KEYS = {

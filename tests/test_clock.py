@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.world import CRASHED, RUNNING, World, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.clock import by_the_server
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.read_server_time import by_the_server
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = pytest.mark.server
 HOUR = timedelta(hours=1)

@@ -22,16 +22,16 @@ from tests.test_delivery_watch import crashes, looked, one_told, port_of, report
 from tests.test_registration import NUMBER, named, of, registered, save_block, trigger_ids
 from tests.test_silence import subjects, told
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.commands import capture_runs
-from prefect_crash_monitor.confirmation import DEADLINE
-from prefect_crash_monitor.delivery import Status, Why
+from prefect_crash_monitor.cli.handlers import capture_runs
+from prefect_crash_monitor.config.policy import Policy
 from prefect_crash_monitor.explain import Confidence, evidence_of_bundle, explain
-from prefect_crash_monitor.model import Kind
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.publish import send
-from prefect_crash_monitor.registration import register
-from prefect_crash_monitor.store import LedgerStore
+from prefect_crash_monitor.model.incident import Kind
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.notify.delivery.confirm import DEADLINE
+from prefect_crash_monitor.notify.delivery.record import Status, Why
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.send_events import send
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = pytest.mark.server
 SECOND = timedelta(seconds=1)

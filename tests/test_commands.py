@@ -9,7 +9,7 @@ import pytest
 from tests.support.world import World, unique
 from typer.testing import CliRunner
 
-from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.cli.app import app
 
 pytestmark = pytest.mark.server
 

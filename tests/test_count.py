@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.count import count, is_own, record_json
-from prefect_crash_monitor.fates import RunNow, fates
-from prefect_crash_monitor.model import Crash, Fate, Observation, Outcome, Source, Window
-from prefect_crash_monitor.windows import equal_parts
+from prefect_crash_monitor.count.count import count, record_json
+from prefect_crash_monitor.model.crash import Crash, Fate, Observation, Outcome, Source
+from prefect_crash_monitor.model.interval import Window, equal_parts
+from prefect_crash_monitor.model.own import is_own
+from prefect_crash_monitor.observe.outcomes import RunNow, fates
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = Window(NOON, NOON + timedelta(hours=1))

@@ -10,16 +10,16 @@ import pytest
 from tests.support.mortal import Killed, MortalApi
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED, World, unique
 
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.cycle import Result, run_cycle
-from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.registration import register
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LEDGER_TYPE, LedgerStore
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.result import Result
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.model.interval import Window, aligned
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
+from prefect_crash_monitor.state.ledger_store import LEDGER_TYPE, LedgerStore
 
 pytestmark = pytest.mark.server
 SECOND = timedelta(seconds=1)

@@ -12,17 +12,17 @@ from tests.support.webhook import webhook
 from tests.support.world import CRASHED, RUNNING, World, unique
 from tests.test_cycle import SECOND, TEN, kinds, own_crashes
 
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.cycle import Result, run_cycle
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.result import Result
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
 from prefect_crash_monitor.errors import ApiTrouble
-from prefect_crash_monitor.events import INCIDENT_EVENTS
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.registration import register
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
-from prefect_crash_monitor.windows import EPOCH, aligned
+from prefect_crash_monitor.model.interval import EPOCH, Window, aligned
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.events import INCIDENT_EVENTS
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = pytest.mark.server
 

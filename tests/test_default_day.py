@@ -13,9 +13,10 @@ from pathlib import Path
 
 from tests.support.simulator import Explaining, Shop, crash, numbered
 
-from prefect_crash_monitor.model import Crash, Kind
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.render.notification import notification
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.model.crash import Crash
+from prefect_crash_monitor.model.incident import Kind
+from prefect_crash_monitor.notify.notification import notification
 
 GOLDEN = Path(__file__).parent / "golden" / "days" / "default.txt"
 

@@ -14,7 +14,10 @@ from tests.test_notification_texts import opened
 from tests.test_render import incident
 from tests.test_silence import told
 
-from prefect_crash_monitor.confirmation import (
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.model.incident import Kind, Severity
+from prefect_crash_monitor.notify.compose import events_to_tell
+from prefect_crash_monitor.notify.delivery.confirm import (
     DEADLINE,
     LOOKED_AT_ONCE,
     Act,
@@ -25,7 +28,7 @@ from prefect_crash_monitor.confirmation import (
     decide,
     told_now,
 )
-from prefect_crash_monitor.delivery import (
+from prefect_crash_monitor.notify.delivery.record import (
     KEPT,
     KEPT_FOR,
     STATUS,
@@ -37,12 +40,9 @@ from prefect_crash_monitor.delivery import (
     notified,
     troubled,
 )
-from prefect_crash_monitor.ledger import Ledger, ledger_json, ledger_of
-from prefect_crash_monitor.model import Kind, Severity
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.render.deliveries import SHOWN, TO_DO, WORDS, deliveries_section
-from prefect_crash_monitor.routing import shares
-from prefect_crash_monitor.telling import events_to_tell
+from prefect_crash_monitor.notify.routing import shares
+from prefect_crash_monitor.report.deliveries import SHOWN, TO_DO, WORDS, deliveries_section
+from prefect_crash_monitor.state.ledger import Ledger, ledger_json, ledger_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -16,18 +16,18 @@ from tests.test_cycle import cycle, own_crashes, settings
 from tests.test_registration import save_block
 from tests.test_silence import save_webhook, told
 
-from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.blocks import CrashPolicy
-from prefect_crash_monitor.commands import open_incidents
-from prefect_crash_monitor.confirmation import DEADLINE, REPORTS, told_now
-from prefect_crash_monitor.delivery import Delivery, Status, Why
+from prefect_crash_monitor.cli.handlers import open_incidents
+from prefect_crash_monitor.config.policy import Policy, Rule
 from prefect_crash_monitor.errors import UnsuitableBlock
-from prefect_crash_monitor.model import Kind
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.publish import send
-from prefect_crash_monitor.registration import register
-from prefect_crash_monitor.watching import watch
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.incident import Kind
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.notify.delivery.confirm import DEADLINE, REPORTS, told_now
+from prefect_crash_monitor.notify.delivery.read_reports import watch
+from prefect_crash_monitor.notify.delivery.record import Delivery, Status, Why
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.send_events import send
 
 pytestmark = pytest.mark.server
 SECOND = timedelta(seconds=1)

@@ -20,7 +20,7 @@ from tests.support.play import (
 
 from prefect_crash_monitor.demo.screen import table_of
 from prefect_crash_monitor.demo.ways import WAYS
-from prefect_crash_monitor.explain.causes import CAUSES
+from prefect_crash_monitor.explain.causes.table import CAUSES
 
 LONGEST = ("process-exit-other-code", "killed-oom-or-sigkill", "native-crash-segfault")
 

@@ -19,13 +19,13 @@ from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogHandler
 from tests.support.world import World, unique
 
-from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.blocks import CrashPolicy
+from prefect_crash_monitor.config.policy import Policy
 from prefect_crash_monitor.deployed import _logs_to_run, monitor
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.registration import register
-from prefect_crash_monitor.store import LedgerStore
+from prefect_crash_monitor.model.own import OWN_TAG
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = [
     pytest.mark.server,

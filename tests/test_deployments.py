@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.config.write_project import write_project
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.model import OWN_FLOWS, OWN_TAG
-from prefect_crash_monitor.own_runs import STRANDED_AFTER
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.project import write_project
+from prefect_crash_monitor.model.own import OWN_FLOWS, OWN_TAG
+from prefect_crash_monitor.remediate.free_own_slots import STRANDED_AFTER
 
 ROOT = Path(__file__).parent.parent
 PROJECT = yaml.safe_load((ROOT / "prefect.yaml").read_text())

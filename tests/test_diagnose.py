@@ -8,14 +8,15 @@ from bench.messages import logs_of, storm
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.diagnose import FirstLook, Read, exemplars, first_look, second_look
-from prefect_crash_monitor.explain import (
-    evidence_of_crash,
-    explain,
-    first_answer,
-    needs_logs,
+from prefect_crash_monitor.explain import evidence_of_crash, explain, first_answer, needs_logs
+from prefect_crash_monitor.explain.sampling import (
+    FirstLook,
+    Read,
+    exemplars,
+    first_look,
+    second_look,
 )
-from prefect_crash_monitor.model import Crash
+from prefect_crash_monitor.model.crash import Crash
 
 STORM = [told.crash for told in storm(400)]
 KILLED = "Process exited with status code: -9."

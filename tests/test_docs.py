@@ -10,8 +10,8 @@ import pytest
 import typer.main
 from docs.settings import settings_page
 
-from prefect_crash_monitor.cli import app
-from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.cli.app import app
+from prefect_crash_monitor.config.policy import Policy
 
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *["docs/settings.md", "docs/counting.md"]]
 PAGES += ["docs/actions.md"]

@@ -10,7 +10,7 @@ from docs import clue_words
 from docs.causes import cause_of, causes_of, causes_page
 from docs.insights import INSIGHTS, SIGNATURES
 
-from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.cli.app import app
 from prefect_crash_monitor.explain import CAUSES, RULES
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]

@@ -29,7 +29,7 @@ from prefect_crash_monitor.explain import (
     explain,
     needs_logs,
 )
-from prefect_crash_monitor.model import Crash
+from prefect_crash_monitor.model.crash import Crash
 
 NEVER = ("SCHEDULED", "PENDING", "CRASHED")
 RAN = ("SCHEDULED", "PENDING", "RUNNING", "CRASHED")

@@ -24,7 +24,7 @@ from prefect_crash_monitor.explain import (
     needs_logs,
 )
 from prefect_crash_monitor.explain.explainer import best_match
-from prefect_crash_monitor.model import Crash
+from prefect_crash_monitor.model.crash import Crash
 
 TYPES = ["CRASHED", "FAILED", "RUNNING", "PENDING", "SCHEDULED", "CANCELLING", "COMPLETED", "X"]
 WORDS = [

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.fingerprint import TABLE, fingerprint, normalise
-from prefect_crash_monitor.redact import redact
+from prefect_crash_monitor.explain.fingerprint import TABLE, fingerprint, normalise
+from prefect_crash_monitor.redaction.redact import redact
 
 SIGKILL = (
     "Process exited with status code: -9. Process exited due to a SIGKILL signal. Typically "

@@ -15,17 +15,16 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prefect.client.schemas.objects import State
 from tests.support.world import CRASHED, RUNNING, World, unique
 
-from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.blocks import CrashPolicy
-from prefect_crash_monitor.cycle import run_cycle
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
 from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
-from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
-from prefect_crash_monitor.model import artifact_key
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.registration import register
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import Place, artifact_key
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
 
 pytestmark = [
     pytest.mark.server,

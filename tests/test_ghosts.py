@@ -12,21 +12,22 @@ import pytest
 from tests.support.world import CRASHED, PENDING, RUNNING, World, unique
 from typer.testing import CliRunner
 
-from prefect_crash_monitor import commands
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.cli import app
-from prefect_crash_monitor.cycle import Result, run_cycle
+from prefect_crash_monitor.cli import handlers as commands
+from prefect_crash_monitor.cli.app import app
+from prefect_crash_monitor.config.policy import Policy, Rule
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.config.rule import RuleKind
+from prefect_crash_monitor.cycle.result import Result
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
 from prefect_crash_monitor.explain import Confidence, evidence_of_bundle, explain
-from prefect_crash_monitor.fates import RunNow
+from prefect_crash_monitor.ghosts.candidates import UNFINISHED, of_this_turn, suspects
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ghosts.heard import last_heard, why_unheard
-from prefect_crash_monitor.ghosts.mark import mark_crashed
-from prefect_crash_monitor.ghosts.suspects import UNFINISHED, of_this_turn, suspects
-from prefect_crash_monitor.ghosts.sweep import Sweep, sweep
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rule import RuleKind
-from prefect_crash_monitor.settings import Settings
+from prefect_crash_monitor.ghosts.mark_crashed import mark_crashed
+from prefect_crash_monitor.ghosts.read_ghosts import Sweep, sweep
+from prefect_crash_monitor.ghosts.read_last_event import last_heard, why_unheard
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.observe.outcomes import RunNow
+from prefect_crash_monitor.prefect_api.client import open_api
 
 TEN = timedelta(seconds=10)
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

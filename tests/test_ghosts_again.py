@@ -14,11 +14,11 @@ from tests.support.world import PENDING, RUNNING, World, unique
 from tests.test_ghosts import LATER, Scene, beat, beats, event_of_run, event_of_worker, new_scene
 from typer.testing import CliRunner
 
-from prefect_crash_monitor import commands
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.cli import app
+from prefect_crash_monitor.cli import handlers as commands
+from prefect_crash_monitor.cli.app import app
 from prefect_crash_monitor.explain import Confidence
-from prefect_crash_monitor.ghosts.heard import last_heard
+from prefect_crash_monitor.ghosts.read_last_event import last_heard
+from prefect_crash_monitor.prefect_api.client import open_api
 
 MINUTE = timedelta(minutes=1)
 SUBMITTED, EXECUTED, STOPPED = (
@@ -95,7 +95,7 @@ def test_what_is_certain_or_doubtful_costs_two_requests_while_nothing_is_heard_o
     scene.send(*(one for run in runs[:3] for one in beats(run, datetime.now(UTC))))
 
     def requests(**more: Any) -> int:
-        from prefect_crash_monitor.ghosts.sweep import sweep
+        from prefect_crash_monitor.ghosts.read_ghosts import sweep
 
         async def work() -> int:
             async with open_api() as api:

@@ -9,18 +9,13 @@ from datetime import timedelta
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, ghost
 from tests.test_render import report_of
 
-from prefect_crash_monitor.codec import each_of, to_json
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.evaluate.silences import Silence
 from prefect_crash_monitor.explain import Confidence
-from prefect_crash_monitor.ghosts.found import (
-    Found,
-    found,
-    heard_since,
-    newly_sure,
-)
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.render.ghosts import ghosts_section
-from prefect_crash_monitor.render.report import headline
-from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.ghosts.tracking import Found, found, heard_since, newly_sure
+from prefect_crash_monitor.model.codec import each_of, to_json
+from prefect_crash_monitor.report.ghosts import ghosts_section
+from prefect_crash_monitor.report.report import headline
 
 THROUGH = NOON - 5 * MINUTE
 

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from types import FunctionType, ModuleType
 
-from prefect_crash_monitor import explain, fingerprint
-from prefect_crash_monitor.render import text as render_text
+from prefect_crash_monitor import explain
+from prefect_crash_monitor.explain import fingerprint
+from prefect_crash_monitor.text import sanitize as render_text
 
 GROWTH, LEAST = 8, 0.004
 WORD = re.compile(r"[A-Za-z0-9_]{2,}|[:/\\'\"(){}\[\]=.,-]")

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.incident_life import incident_id
-from prefect_crash_monitor.judge import Judgement, as_it_is_now, judge, remind
-from prefect_crash_monitor.model import Crash, Fate, Kind, Outcome, Reason
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.standing import groups_of, standing_crashes
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.evaluate.eligibility import groups_of, standing_crashes
+from prefect_crash_monitor.evaluate.evaluate import Judgement, as_it_is_now, judge, remind
+from prefect_crash_monitor.evaluate.incident_lifecycle import incident_id
+from prefect_crash_monitor.model.crash import Crash, Fate, Outcome
+from prefect_crash_monitor.model.incident import Kind, Reason
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.incident_life import incident_id
-from prefect_crash_monitor.judge import judge
-from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Outcome
-from prefect_crash_monitor.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.evaluate.evaluate import judge
+from prefect_crash_monitor.evaluate.incident_lifecycle import incident_id
+from prefect_crash_monitor.model.crash import Crash, Diagnosis, Fate, Outcome
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -13,24 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.world import World, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.corrections import correctable, found_late
-from prefect_crash_monitor.delivery import Delivery, Why
-from prefect_crash_monitor.events import OutgoingEvent
-from prefect_crash_monitor.ledger import (
+from prefect_crash_monitor.count.corrections import correctable, found_late
+from prefect_crash_monitor.count.counted import SERIES_KEPT, Counted, late, vanished
+from prefect_crash_monitor.model.crash import Crash, Diagnosis, Fate
+from prefect_crash_monitor.model.incident import Incident
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.model.interval_record import IntervalRecord
+from prefect_crash_monitor.notify.delivery.record import Delivery, Why
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import OutgoingEvent
+from prefect_crash_monitor.state.ledger import (
     CLOSED_KEPT,
-    SERIES_KEPT,
-    Counted,
     Ledger,
     enter,
-    late,
     ledger_json,
     ledger_of,
     mark,
-    vanished,
 )
-from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Incident, IntervalRecord, Window
-from prefect_crash_monitor.store import (
+from prefect_crash_monitor.state.ledger_store import (
     KEPT,
     LEDGER_TYPE,
     LedgerStore,
@@ -217,7 +217,7 @@ def test_an_interval_whose_marks_are_forgotten_is_not_corrected():
     quiet = replace(forgotten, crashed=0)
 
     for counted, expected in ((forgotten, ()), (known, (known,)), (quiet, (quiet,))):
-        assert correctable(replace(GOOD, counted=(counted,)), NOON) == expected
+        assert correctable([counted], NOON) == expected
 
 
 def test_crashes_found_by_a_correction_are_those_not_counted_before():

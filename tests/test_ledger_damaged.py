@@ -15,29 +15,18 @@ import pytest
 from tests.support.world import unique
 from tests.test_ledger import GOOD, MINUTE, NOON, record, write_raw
 
-from prefect_crash_monitor.act import Act, ActKind
-from prefect_crash_monitor.action_rules import Mode
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.delivery import Delivery, Why
-from prefect_crash_monitor.events import MONITOR_LABEL, OutgoingEvent, interval_event
-from prefect_crash_monitor.ledger import (
-    DAMAGED as DAMAGED_PARTS,
-)
-from prefect_crash_monitor.ledger import (
-    VERSION,
-    Ledger,
-    enter,
-    ledger_json,
-    ledger_of,
-)
-from prefect_crash_monitor.memory import Memory
-from prefect_crash_monitor.model import Diagnosis, IntervalRecord, Window
-from prefect_crash_monitor.store import (
-    LARGEST,
-    PACKED,
-    UNUSABLE_IN_PART,
-    LedgerStore,
-)
+from prefect_crash_monitor.config.actions import Mode
+from prefect_crash_monitor.evaluate.rule_state import Memory
+from prefect_crash_monitor.model.crash import Diagnosis
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.model.interval_record import IntervalRecord
+from prefect_crash_monitor.notify.delivery.record import Delivery, Why
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import MONITOR_LABEL, OutgoingEvent, interval_event
+from prefect_crash_monitor.remediate.action import Act, ActKind
+from prefect_crash_monitor.state.ledger import DAMAGED as DAMAGED_PARTS
+from prefect_crash_monitor.state.ledger import VERSION, Ledger, enter, ledger_json, ledger_of
+from prefect_crash_monitor.state.ledger_store import LARGEST, PACKED, UNUSABLE_IN_PART, LedgerStore
 
 WHOLE = ledger_json(
     replace(GOOD, counted=enter(GOOD, [record(NOON)], horizon=NOON, now=NOON).counted)

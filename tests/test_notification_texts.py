@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from tests.test_render import UI, incident
 
-from prefect_crash_monitor.events import digest_event
-from prefect_crash_monitor.model import Incident, Kind, Reason, Transition
-from prefect_crash_monitor.render.digest import digest
-from prefect_crash_monitor.render.notification import notification
+from prefect_crash_monitor.model.incident import Incident, Kind, Reason, Transition
+from prefect_crash_monitor.notify.digest import digest
+from prefect_crash_monitor.notify.notification import notification
+from prefect_crash_monitor.publish.events import digest_event
 
 GOLDEN = Path(__file__).parent / "golden"
 

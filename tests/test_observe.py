@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.world import eight_crashes, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.model import Fate, Observation, Window
-from prefect_crash_monitor.observe import observe
+from prefect_crash_monitor.model.crash import Fate, Observation
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.observe.read_crashes import observe
+from prefect_crash_monitor.prefect_api.client import open_api
 
 pytestmark = pytest.mark.server
 SETTLE = timedelta(seconds=6)

@@ -21,11 +21,11 @@ from bench.server import database_of
 from tests.support.histories import Crash, claimed, crash_at, history, repeated, traffic
 from tests.support.server import own_server
 
-from prefect_crash_monitor import lost_events
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.count import count, record_json
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.observe import observe
+from prefect_crash_monitor.count.count import count, record_json
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.observe import read_missing_events as lost_events
+from prefect_crash_monitor.observe.read_crashes import observe
+from prefect_crash_monitor.prefect_api.client import open_api
 
 pytestmark = pytest.mark.server
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)

@@ -9,12 +9,12 @@ import pytest
 from pydantic.fields import FieldInfo
 from tests.support.world import unique
 
-from prefect_crash_monitor.api import open_api
 from prefect_crash_monitor.blocks import CrashPolicy
+from prefect_crash_monitor.config.parse_policy import override, parse_policy
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.read_policy import load_settings
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.policy_input import override, parse_policy
-from prefect_crash_monitor.settings import load_settings
+from prefect_crash_monitor.prefect_api.client import open_api
 
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 FIELDS = [("policy", name, field) for name, field in Policy.model_fields.items()]

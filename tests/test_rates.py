@@ -15,17 +15,25 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
 
-from prefect_crash_monitor import memory, tallies
-from prefect_crash_monitor.baselines import Share, usual
-from prefect_crash_monitor.ledger import Ledger
-from prefect_crash_monitor.memory import Memory
-from prefect_crash_monitor.model import Crash, Kind, Window
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rates import Rates, in_words, too_high
-from prefect_crash_monitor.render.incidents import incidents_section
-from prefect_crash_monitor.rule import RuleKind
-from prefect_crash_monitor.suspects import Wanted, days_wanted, not_looked_at, wanted
-from prefect_crash_monitor.tallies import DAYS_KEPT, Day, Tally, tallied
+from prefect_crash_monitor.config.policy import Policy, Rule
+from prefect_crash_monitor.config.rule import RuleKind
+from prefect_crash_monitor.evaluate import rule_state as memory
+from prefect_crash_monitor.evaluate.rate import daily_counts as tallies
+from prefect_crash_monitor.evaluate.rate.candidates import (
+    Wanted,
+    days_wanted,
+    not_looked_at,
+    wanted,
+)
+from prefect_crash_monitor.evaluate.rate.crash_rate import Rates, in_words, too_high
+from prefect_crash_monitor.evaluate.rate.daily_counts import DAYS_KEPT, Day, Tally, tallied
+from prefect_crash_monitor.evaluate.rate.proportion import Share, usual
+from prefect_crash_monitor.evaluate.rule_state import Memory
+from prefect_crash_monitor.model.crash import Crash
+from prefect_crash_monitor.model.incident import Kind
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.report.incidents import incidents_section
+from prefect_crash_monitor.state.ledger import Ledger
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 RATE = Rule(name="rate", kind=RuleKind.RATE, crashes=5)

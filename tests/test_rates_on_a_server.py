@@ -7,19 +7,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, SCHEDULED, World, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.endings import ended_in, ended_on, runs_ended
-from prefect_crash_monitor.ledger import Ledger
-from prefect_crash_monitor.memory import Ending, Memory, Runs, RunsOf
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rule import RuleKind
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
-from prefect_crash_monitor.suspects import Wanted
-from prefect_crash_monitor.tallies import Day, Tally
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.config.policy import Policy, Rule
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.config.rule import RuleKind
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.evaluate.rate.candidates import Wanted
+from prefect_crash_monitor.evaluate.rate.daily_counts import Day, Tally
+from prefect_crash_monitor.evaluate.read_finished_runs import ended_in, ended_on, runs_ended
+from prefect_crash_monitor.evaluate.rule_state import Memory
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.model.runs import Ending, Runs, RunsOf
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.state.ledger import Ledger
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = pytest.mark.server
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)

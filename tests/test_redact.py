@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.redact import redact
-from prefect_crash_monitor.secret_patterns import RULES
+from prefect_crash_monitor.redaction.patterns import RULES
+from prefect_crash_monitor.redaction.redact import redact
 
 # Put together here, so that no scanner of repositories takes the tests for a leak.
 MIXED = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.redact import is_secret_name, redact_json
+from prefect_crash_monitor.redaction.redact import is_secret_name, redact_json
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.fingerprint import fingerprint
-from prefect_crash_monitor.redact import RULES, redact
-from prefect_crash_monitor.secret_places import rows
-from prefect_crash_monitor.secret_values import is_random, is_secretive, says_nothing
-from prefect_crash_monitor.secret_vendors import Vendor
+from prefect_crash_monitor.explain.fingerprint import fingerprint
+from prefect_crash_monitor.redaction.places import rows
+from prefect_crash_monitor.redaction.redact import RULES, redact
+from prefect_crash_monitor.redaction.values import is_random, is_secretive, says_nothing
+from prefect_crash_monitor.redaction.vendors import Vendor
 
 TABLES = sorted((Path(__file__).parent / "cases").glob("secrets-*.json.b64"))
 

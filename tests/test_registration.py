@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from tests.support.world import World, unique
 
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.automation_plan import difference, is_own_automation
-from prefect_crash_monitor.automations import PREFIX
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.config.read_policy import load_settings
 from prefect_crash_monitor.errors import BadInput, Refused, UnsuitableBlock
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.registration import Registration, register
-from prefect_crash_monitor.routing import NOBODY_IS_TOLD
-from prefect_crash_monitor.schedules import longest_gap
-from prefect_crash_monitor.settings import load_settings
-from prefect_crash_monitor.triage.automation import NOT_DEPLOYED
+from prefect_crash_monitor.model.own import OWN_TAG
+from prefect_crash_monitor.notify.automations.desired import PREFIX
+from prefect_crash_monitor.notify.automations.diff import difference, is_own_automation
+from prefect_crash_monitor.notify.automations.read_schedules import longest_gap
+from prefect_crash_monitor.notify.automations.register_automations import Registration, register
+from prefect_crash_monitor.notify.automations.triage import NOT_DEPLOYED
+from prefect_crash_monitor.notify.routing import NOBODY_IS_TOLD
+from prefect_crash_monitor.prefect_api.client import Api, open_api
 
 pytestmark = pytest.mark.server
 MINUTE = timedelta(minutes=1)

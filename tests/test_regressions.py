@@ -14,13 +14,14 @@ from tests.support.simulator import Shop, Simulator, crash
 from tests.support.world import CRASHED, RUNNING, unique
 from tests.test_cycle import SECOND, TEN, begin, cycle, own_crashes, settings
 
-from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.config.policy import Policy, Rule
 from prefect_crash_monitor.errors import Failing
-from prefect_crash_monitor.events import incident_json
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.reading import Doubt, crash_of_state, doubt_of, rows
-from prefect_crash_monitor.render.notification import notification
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.notify.notification import notification
+from prefect_crash_monitor.observe.parse_crash import Doubt, crash_of_state, doubt_of
+from prefect_crash_monitor.prefect_api.answers import rows
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import incident_json
 
 AT = "2026-11-24T12:00:00+00:00"
 RUN = {"prefect.resource.id": "prefect.flow-run.00000000-0000-4000-8000-000000000001"}

@@ -9,13 +9,13 @@ import pytest
 from tests.cases.bundles import RUN, SEEN_AT, Bundle, bundle, event, line
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, ghost
 
+from prefect_crash_monitor.config.policy import Policy
 from prefect_crash_monitor.explain import Confidence, Explanation, evidence_of_bundle, explain
-from prefect_crash_monitor.fates import RunNow
-from prefect_crash_monitor.ghosts.found import found
+from prefect_crash_monitor.ghosts.candidates import turns
 from prefect_crash_monitor.ghosts.ghost import Ghost, death
-from prefect_crash_monitor.ghosts.suspects import turns
-from prefect_crash_monitor.ghosts.sweep import KEPT, Sweep, most_certain
-from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.ghosts.read_ghosts import KEPT, Sweep, most_certain
+from prefect_crash_monitor.ghosts.tracking import found
+from prefect_crash_monitor.observe.outcomes import RunNow
 
 RUNNING = ("SCHEDULED", "PENDING", "RUNNING")
 PENDING = ("SCHEDULED", "PENDING")

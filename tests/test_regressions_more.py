@@ -15,21 +15,21 @@ from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, World, uni
 from tests.test_acting import SECOND, STOPPED, TEN, actor, get, retry_of, settings, states
 from tests.test_triage import scene
 
-from prefect_crash_monitor.act import Act, Result
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.capture import capture_bundle
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.own_runs import Place, free_stranded
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.publish import prune_artifacts
-from prefect_crash_monitor.render.triage import render_triage
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.explain.read_bundle import capture_bundle
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import OWN_TAG, Place
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.write_artifacts import prune_artifacts
+from prefect_crash_monitor.remediate.action import Act, Result
+from prefect_crash_monitor.remediate.free_own_slots import free_stranded
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 from prefect_crash_monitor.triage import findings as looks
-from prefect_crash_monitor.triage.gather import gather
+from prefect_crash_monitor.triage.read_scene import gather
+from prefect_crash_monitor.triage.render import render_triage
 from prefect_crash_monitor.triage.scene import Scene
-from prefect_crash_monitor.windows import aligned
 
 pytestmark = pytest.mark.server
 MINUTE = timedelta(minutes=1)

@@ -11,15 +11,15 @@ import pytest
 from tests.support.simulator import NOON, Shop, Simulator, crash
 from tests.support.world import PENDING, RUNNING, World, unique
 
-from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.config.policy import Policy, Rule
 from prefect_crash_monitor.demo.processes import background, sandbox
-from prefect_crash_monitor.events import incident_event
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.own_runs import Place, free_stranded
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.render.notification import notification
-from prefect_crash_monitor.routing import shares
-from prefect_crash_monitor.telling import events_to_tell
+from prefect_crash_monitor.model.own import OWN_TAG, Place
+from prefect_crash_monitor.notify.compose import events_to_tell
+from prefect_crash_monitor.notify.notification import notification
+from prefect_crash_monitor.notify.routing import shares
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import incident_event
+from prefect_crash_monitor.remediate.free_own_slots import free_stranded
 
 MINUTE = timedelta(minutes=1)
 

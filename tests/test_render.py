@@ -16,24 +16,15 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from prefect_crash_monitor.count import count, record_json
-from prefect_crash_monitor.events import incident_event, interval_event
-from prefect_crash_monitor.model import (
-    Crash,
-    Fate,
-    Incident,
-    Kind,
-    Observation,
-    Outcome,
-    Reason,
-    Source,
-    Transition,
-    Window,
-)
-from prefect_crash_monitor.render.notification import notification
-from prefect_crash_monitor.render.report import Report, headline, render_report
-from prefect_crash_monitor.render.table import crash_rows
-from prefect_crash_monitor.render.text import markdown, one_line
+from prefect_crash_monitor.count.count import count, record_json
+from prefect_crash_monitor.model.crash import Crash, Fate, Observation, Outcome, Source
+from prefect_crash_monitor.model.incident import Incident, Kind, Reason, Transition
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.notify.notification import notification
+from prefect_crash_monitor.publish.events import incident_event, interval_event
+from prefect_crash_monitor.report.crash_table import crash_rows
+from prefect_crash_monitor.report.report import Report, headline, render_report
+from prefect_crash_monitor.text.sanitize import markdown, one_line
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

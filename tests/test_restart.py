@@ -14,15 +14,18 @@ from tests.support.server import Server, server_with_project, world_of
 from tests.support.webhook import webhook
 from tests.support.world import CRASHED, PENDING, RUNNING, World, unique
 
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.cycle import Result, run_cycle
-from prefect_crash_monitor.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
-from prefect_crash_monitor.model import OWN_TAG, Crash
-from prefect_crash_monitor.own_runs import Place, free_stranded, own_deployments_of
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.policy_input import parse_policy
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.windows import EPOCH, aligned
+from prefect_crash_monitor.config.parse_policy import parse_policy
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.result import Result
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.model.crash import Crash
+from prefect_crash_monitor.model.interval import EPOCH, aligned
+from prefect_crash_monitor.model.own import OWN_TAG, Place
+from prefect_crash_monitor.observe.read_own_deployments import own_deployments_of
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.events import INCIDENT_EVENTS, INTERVAL_COUNTED, MONITOR_LABEL
+from prefect_crash_monitor.remediate.free_own_slots import free_stranded
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 SECOND = timedelta(seconds=1)

@@ -12,23 +12,23 @@ from tests.support.world import World, unique
 from tests.test_registration import Body, everything, named, notification_block
 from tests.test_silence import save_webhook, subjects, told
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.automation_plan import difference
-from prefect_crash_monitor.automations import (
+from prefect_crash_monitor.config.parse_policy import parse_policy
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
+from prefect_crash_monitor.model.incident import Kind, Severity
+from prefect_crash_monitor.notify.automations.desired import (
     PREFIX,
     UNUSABLE,
     Receivers,
     automation_of_incident,
     desired_automations,
 )
-from prefect_crash_monitor.errors import BadInput, UnsuitableBlock
-from prefect_crash_monitor.events import OutgoingEvent
-from prefect_crash_monitor.model import Kind, Severity
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.policy_input import parse_policy
-from prefect_crash_monitor.publish import send
-from prefect_crash_monitor.registration import Registration, register
-from prefect_crash_monitor.routing import NOBODY_IS_TOLD, receiver_of, route_field, untold
+from prefect_crash_monitor.notify.automations.diff import difference
+from prefect_crash_monitor.notify.automations.register_automations import Registration, register
+from prefect_crash_monitor.notify.routing import NOBODY_IS_TOLD, receiver_of, route_field, untold
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import OutgoingEvent
+from prefect_crash_monitor.publish.send_events import send
 
 CRITICAL, WARNING, INFO = Severity
 ALL_ROUTES = [

@@ -10,10 +10,12 @@ import pytest
 from pydantic import ValidationError
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
 
-from prefect_crash_monitor.conditions import CONDITIONS
-from prefect_crash_monitor.explain.causes import CAUSES
-from prefect_crash_monitor.matching import FIELDS, MatchedField
-from prefect_crash_monitor.memory import (
+from prefect_crash_monitor.config.matching import FIELDS, MatchedField
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.rule import DEFAULT_RULES, RuleKind
+from prefect_crash_monitor.evaluate.outages import OUTAGES
+from prefect_crash_monitor.evaluate.rule_kinds import CONDITIONS
+from prefect_crash_monitor.evaluate.rule_state import (
     HITS_KEPT,
     Beyond,
     Memory,
@@ -22,11 +24,9 @@ from prefect_crash_monitor.memory import (
     of_json,
     to_json,
 )
-from prefect_crash_monitor.model import Reason
-from prefect_crash_monitor.outages import OUTAGES
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.rule import DEFAULT_RULES, RuleKind
-from prefect_crash_monitor.silences import Silence
+from prefect_crash_monitor.evaluate.silences import Silence
+from prefect_crash_monitor.explain.causes.table import CAUSES
+from prefect_crash_monitor.model.incident import Reason
 
 DAY = 24 * 60
 LOOP = Rule(name="loop", kind=RuleKind.CONSECUTIVE, crashes=3, within=timedelta(days=7))

@@ -9,8 +9,8 @@ import pytest
 from tests.support.trouble import Answer, fake_proxy
 from typer.testing import CliRunner
 
-from prefect_crash_monitor.cli import app
-from prefect_crash_monitor.server_version import gaps_of
+from prefect_crash_monitor.cli.app import app
+from prefect_crash_monitor.prefect_api.read_server_version import gaps_of
 
 
 @pytest.mark.parametrize("version", ["3.0.11", "3.1.0", "3.1.6", "3.1.6+12.g1a2b3c", "2.20.27"])

@@ -9,12 +9,9 @@ from pydantic import ValidationError
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
 from tests.support.world import COMPLETED, CRASHED, RUNNING, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.endings import shares_of
-from prefect_crash_monitor.memory import EVERY_RUN, Ending, Runs, RunsOf
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.rule import RuleKind
-from prefect_crash_monitor.shares import (
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.rule import RuleKind
+from prefect_crash_monitor.evaluate.min_share import (
     ASKED,
     SPANS_ASKED,
     asked,
@@ -22,6 +19,9 @@ from prefect_crash_monitor.shares import (
     too_small,
     totals,
 )
+from prefect_crash_monitor.evaluate.read_finished_runs import shares_of
+from prefect_crash_monitor.model.runs import EVERY_RUN, Ending, Runs, RunsOf
+from prefect_crash_monitor.prefect_api.client import open_api
 
 HOUR = timedelta(hours=1)
 THREE = Rule(name="three")

@@ -12,14 +12,16 @@ import pytest
 from tests.support.webhook import Webhook, webhook
 from tests.support.world import unique
 
-from prefect_crash_monitor.api import Api, open_api
-from prefect_crash_monitor.automations import Receivers, desired_automations
-from prefect_crash_monitor.count import count
-from prefect_crash_monitor.events import OutgoingEvent, incident_event, interval_event
-from prefect_crash_monitor.model import Incident, Kind, Observation, Reason, Transition, Window
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.publish import send
-from prefect_crash_monitor.registration import register
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.count.count import count
+from prefect_crash_monitor.model.crash import Observation
+from prefect_crash_monitor.model.incident import Incident, Kind, Reason, Transition
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.notify.automations.desired import Receivers, desired_automations
+from prefect_crash_monitor.notify.automations.register_automations import register
+from prefect_crash_monitor.prefect_api.client import Api, open_api
+from prefect_crash_monitor.publish.events import OutgoingEvent, incident_event, interval_event
+from prefect_crash_monitor.publish.send_events import send
 
 SECOND = timedelta(seconds=1)
 

@@ -10,14 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from prefect_crash_monitor.cli import app
-from prefect_crash_monitor.codec import to_json
+from prefect_crash_monitor.cli.app import app
+from prefect_crash_monitor.config.parse_policy import parse_policy
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
 from prefect_crash_monitor.errors import BadInput
-from prefect_crash_monitor.judge import judge, remind
-from prefect_crash_monitor.model import Crash, Diagnosis, Fate, Kind, Outcome
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.policy_input import parse_policy
-from prefect_crash_monitor.silences import (
+from prefect_crash_monitor.evaluate.evaluate import judge, remind
+from prefect_crash_monitor.evaluate.silences import (
     Silence,
     active,
     checked,
@@ -25,6 +23,9 @@ from prefect_crash_monitor.silences import (
     planned,
     silenced,
 )
+from prefect_crash_monitor.model.codec import to_json
+from prefect_crash_monitor.model.crash import Crash, Diagnosis, Fate, Outcome
+from prefect_crash_monitor.model.incident import Kind
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

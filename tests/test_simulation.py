@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.simulator import MINUTE, NOON, Shop, Simulator, crash, numbered
 
-from prefect_crash_monitor.events import incident_event
-from prefect_crash_monitor.ledger import Ledger
-from prefect_crash_monitor.memory import Memory
-from prefect_crash_monitor.model import Kind, Transition
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rule import DEFAULT_RULES, RuleKind
-from prefect_crash_monitor.silences import Silence
-from prefect_crash_monitor.tallies import Day, Tally
+from prefect_crash_monitor.config.policy import Policy, Rule
+from prefect_crash_monitor.config.rule import DEFAULT_RULES, RuleKind
+from prefect_crash_monitor.evaluate.rate.daily_counts import Day, Tally
+from prefect_crash_monitor.evaluate.rule_state import Memory
+from prefect_crash_monitor.evaluate.silences import Silence
+from prefect_crash_monitor.model.incident import Kind, Transition
+from prefect_crash_monitor.publish.events import incident_event
+from prefect_crash_monitor.state.ledger import Ledger
 
 SPAN = 240
 """Minutes in which things happen."""

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.support.world import COMPLETED, CRASHED, RUNNING, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.completions import latest_completions
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.memory import Runs, RunsOf
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule
-from prefect_crash_monitor.rule import RuleKind
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.config.policy import Policy, Rule
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.config.rule import RuleKind
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.evaluate.read_last_success import latest_completions
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import Place
+from prefect_crash_monitor.model.runs import Runs, RunsOf
+from prefect_crash_monitor.prefect_api.client import open_api
 
 pytestmark = pytest.mark.server
 SECOND = timedelta(seconds=1)
@@ -50,7 +50,7 @@ async def test_completed_runs_are_told_by_what_they_belong_to(world):
 
 async def test_a_busy_deployment_does_not_hide_another(world, monkeypatch):
     """More completed runs than a page holds: asked again for the others, or left open."""
-    monkeypatch.setattr("prefect_crash_monitor.completions.PAGE", 2)
+    monkeypatch.setattr("prefect_crash_monitor.evaluate.read_last_success.PAGE", 2)
     flow, start = unique("busy"), datetime.now(UTC)
     calm, busy = (world.deployment(flow, name) for name in ("calm", "busy"))
     world.deployed_run(calm, RUNNING, COMPLETED)
@@ -60,7 +60,7 @@ async def test_a_busy_deployment_does_not_hide_another(world, monkeypatch):
 
     async with open_api() as api:
         both = await latest_completions(api, asked)
-        monkeypatch.setattr("prefect_crash_monitor.completions.ROUNDS", 1)
+        monkeypatch.setattr("prefect_crash_monitor.evaluate.read_last_success.ROUNDS", 1)
         one = await latest_completions(api, asked)
 
     assert all(both[runs] for runs in asked)

@@ -12,15 +12,15 @@ import pytest
 from tests.support.world import CRASHED, PENDING, RUNNING, World, unique
 from tests.test_acting import STOPPED, TEN, actor, cycle, get, settings, storm, two_cycles
 
-from prefect_crash_monitor.act import Act, ActKind, Result
-from prefect_crash_monitor.act_checks import NOT_CHOSEN, UNPROVED
-from prefect_crash_monitor.action_rules import Mode
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.ledger import Ledger
-from prefect_crash_monitor.model import OWN_TAG, REPORT_KEY, artifact_key
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.config.actions import Mode
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import OWN_TAG, REPORT_KEY, artifact_key
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.remediate.action import Act, ActKind, Result
+from prefect_crash_monitor.remediate.read_act_state import NOT_CHOSEN, UNPROVED
+from prefect_crash_monitor.state.ledger import Ledger
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = pytest.mark.server
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from tests.test_render import HOSTILE, structure
 
 from prefect_crash_monitor.explain import evidence_of_bundle, explain
-from prefect_crash_monitor.explain.foreign import name
-from prefect_crash_monitor.model import Crash, Diagnosis, Window
-from prefect_crash_monitor.render.triage import render_triage, summary
-from prefect_crash_monitor.triage.automation import triage_automation
+from prefect_crash_monitor.explain.evidence.lenient_json import name
+from prefect_crash_monitor.model.crash import Crash, Diagnosis
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.notify.automations.triage import triage_automation
 from prefect_crash_monitor.triage.findings import changed_between, findings
-from prefect_crash_monitor.triage.reading import edits_of, past_run
+from prefect_crash_monitor.triage.parse import edits_of, past_run
+from prefect_crash_monitor.triage.render import render_triage, summary
 from prefect_crash_monitor.triage.scene import (
     AROUND,
     Around,
@@ -426,7 +427,7 @@ def test_the_last_lines_are_shown_where_none_is_a_warning():
 
 def test_the_automation_cannot_react_to_a_flow_run():
     """It matches our own event of this monitor alone, once per incident and cooldown."""
-    from prefect_crash_monitor.policy import Policy
+    from prefect_crash_monitor.config.policy import Policy
 
     body = triage_automation(Policy(cooldown=10 * MINUTE), "d", monitor="eu")
 

@@ -14,18 +14,18 @@ import pytest
 from tests.support.server import Server, server_with_project, world_of
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, World, unique
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.cycle import Result, run_cycle
+from prefect_crash_monitor.config.policy import Policy, Rule, Scope
+from prefect_crash_monitor.config.read_policy import Settings
+from prefect_crash_monitor.cycle.result import Result
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
 from prefect_crash_monitor.demo.processes import background
-from prefect_crash_monitor.events import INCIDENT_EVENTS, MONITOR_LABEL, NOTIFY_LABEL
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy, Rule, Scope
-from prefect_crash_monitor.registration import Registration, register
-from prefect_crash_monitor.settings import Settings
-from prefect_crash_monitor.store import LedgerStore
-from prefect_crash_monitor.triage.automation import NOT_DEPLOYED
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.model.interval import aligned
+from prefect_crash_monitor.model.own import OWN_TAG, Place
+from prefect_crash_monitor.notify.automations.register_automations import Registration, register
+from prefect_crash_monitor.notify.automations.triage import NOT_DEPLOYED
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.publish.events import INCIDENT_EVENTS, MONITOR_LABEL, NOTIFY_LABEL
+from prefect_crash_monitor.state.ledger_store import LedgerStore
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)

@@ -10,15 +10,14 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from tests.support.trouble import Answer, fake_proxy
 from tests.support.world import COMPLETED, CRASHED, PENDING, RUNNING, World, unique
 
-from prefect_crash_monitor.api import open_api
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.config.read_policy import Settings
 from prefect_crash_monitor.errors import ApiTrouble, BadInput
-from prefect_crash_monitor.model import OWN_TAG
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.settings import Settings
+from prefect_crash_monitor.model.own import OWN_TAG, Place
+from prefect_crash_monitor.prefect_api.client import open_api
 from prefect_crash_monitor.triage.findings import findings
-from prefect_crash_monitor.triage.gather import gather
-from prefect_crash_monitor.triage.publish import run_triage
+from prefect_crash_monitor.triage.read_scene import gather
+from prefect_crash_monitor.triage.run_triage import run_triage
 from prefect_crash_monitor.triage.scene import Scene
 
 pytestmark = pytest.mark.server

@@ -8,9 +8,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_crash_monitor.model import Window
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.windows import aligned, boundaries, due, equal_parts
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.count.schedule import boundaries, due
+from prefect_crash_monitor.model.interval import Window, aligned, equal_parts
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from prefect.blocks.core import Block
 from pydantic import ConfigDict, HttpUrl
 
-from prefect_crash_monitor.policy import Policy
+from prefect_crash_monitor.config.policy import Policy
 
 __all__ = ["CrashPolicy"]
 

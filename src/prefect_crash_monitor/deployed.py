@@ -17,14 +17,13 @@ from prefect.context import FlowRunContext
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_UI_URL
 
-from prefect_crash_monitor.api import open_api
-from prefect_crash_monitor.clock import by_the_server
-from prefect_crash_monitor.cycle import run_cycle
-from prefect_crash_monitor.model import OWN_FLOWS, OWN_TAG
-from prefect_crash_monitor.own_runs import Place
-from prefect_crash_monitor.redact import redact
-from prefect_crash_monitor.settings import load_settings
-from prefect_crash_monitor.triage.publish import run_triage
+from prefect_crash_monitor.config.read_policy import load_settings
+from prefect_crash_monitor.cycle.read_server_time import by_the_server
+from prefect_crash_monitor.cycle.run_cycle import run_cycle
+from prefect_crash_monitor.model.own import OWN_FLOWS, OWN_TAG, Place
+from prefect_crash_monitor.prefect_api.client import open_api
+from prefect_crash_monitor.redaction.redact import redact
+from prefect_crash_monitor.triage.run_triage import run_triage
 
 __all__ = ["monitor", "triage"]
 

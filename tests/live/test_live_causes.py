@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from prefect_crash_monitor.api import Api, open_api
 from prefect_crash_monitor.demo import steps
 from prefect_crash_monitor.demo.processes import Sandbox, background, sandbox
 from prefect_crash_monitor.errors import ApiTrouble
-from prefect_crash_monitor.event_pages import count_events
-from prefect_crash_monitor.flow_runs import runs_by_id
+from prefect_crash_monitor.observe.read_event_pages import count_events
+from prefect_crash_monitor.observe.read_flow_runs import runs_by_id
+from prefect_crash_monitor.prefect_api.client import Api, open_api
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 POOL = "live"

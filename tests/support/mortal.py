@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect_crash_monitor.api import Api
+from prefect_crash_monitor.prefect_api.client import Api
 
 
 class Killed(BaseException):

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.errors import Refused
+from prefect_crash_monitor.prefect_api.client import Api
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NAMED = {"prefix", "type", "key", "name"}

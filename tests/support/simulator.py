@@ -12,33 +12,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from prefect_crash_monitor.deciding import count_due, judge_due, remembered
-from prefect_crash_monitor.diagnose import Explained
+from prefect_crash_monitor.config.policy import Policy
+from prefect_crash_monitor.count.schedule import due
+from prefect_crash_monitor.cycle.decide import count_due, judge_due, remembered
+from prefect_crash_monitor.cycle.snapshot import Seen, judged_through, span_to_read
+from prefect_crash_monitor.evaluate.min_share import asked as asked_for_shares
+from prefect_crash_monitor.evaluate.min_share import of_groups, totals
+from prefect_crash_monitor.evaluate.rate.candidates import days_wanted, not_looked_at, wanted
+from prefect_crash_monitor.evaluate.rule_state import questions
+from prefect_crash_monitor.evaluate.silences import Silence
 from prefect_crash_monitor.explain import Confidence, Explanation, Line, Severity, Verdict
-from prefect_crash_monitor.explain.evidence import HEARTBEAT
+from prefect_crash_monitor.explain.evidence.evidence import HEARTBEAT
 from prefect_crash_monitor.explain.explanation import Where
-from prefect_crash_monitor.explaining import explain_unread
-from prefect_crash_monitor.ghosts.found import found
+from prefect_crash_monitor.explain.read_evidence import explain_unread
+from prefect_crash_monitor.explain.sampling import Explained
 from prefect_crash_monitor.ghosts.ghost import Ghost
-from prefect_crash_monitor.ledger import Ledger, ledger_json, ledger_of
-from prefect_crash_monitor.memory import Ending, Runs, RunsOf, questions
-from prefect_crash_monitor.model import (
-    Crash,
-    Diagnosis,
-    Fate,
-    IntervalRecord,
-    Observation,
-    Outcome,
-    Transition,
-    Window,
-)
-from prefect_crash_monitor.policy import Policy
-from prefect_crash_monitor.seen import Seen, judged_through, span_to_read
-from prefect_crash_monitor.shares import asked as asked_for_shares
-from prefect_crash_monitor.shares import of_groups, totals
-from prefect_crash_monitor.silences import Silence
-from prefect_crash_monitor.suspects import days_wanted, not_looked_at, wanted
-from prefect_crash_monitor.windows import EPOCH, due
+from prefect_crash_monitor.ghosts.tracking import found
+from prefect_crash_monitor.model.crash import Crash, Diagnosis, Fate, Observation, Outcome
+from prefect_crash_monitor.model.incident import Transition
+from prefect_crash_monitor.model.interval import EPOCH, Window
+from prefect_crash_monitor.model.interval_record import IntervalRecord
+from prefect_crash_monitor.model.runs import Ending, Runs, RunsOf
+from prefect_crash_monitor.state.ledger import Ledger, ledger_json, ledger_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

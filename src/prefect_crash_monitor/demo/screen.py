@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from prefect_crash_monitor.render.text import shorten
+from prefect_crash_monitor.text.sanitize import shorten
 
 EVIDENCE_LENGTH = 150
 SHARES = {"flow run": 20, "cause found": 24, "evidence": 27}

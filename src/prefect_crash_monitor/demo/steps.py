@@ -15,16 +15,16 @@ from typing import Any, TypeVar
 import httpx
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
-from prefect_crash_monitor.api import Api
 from prefect_crash_monitor.blocks import CrashPolicy
+from prefect_crash_monitor.config.policy import Rule, Scope, Severity
 from prefect_crash_monitor.demo.processes import DemoFailed, Sandbox
 from prefect_crash_monitor.demo.ways import HEALTHY, MISSING_FILE, WAYS
-from prefect_crash_monitor.events import INCIDENT_EVENTS
-from prefect_crash_monitor.explaining import explain_crashes
-from prefect_crash_monitor.model import Diagnosis, Window
-from prefect_crash_monitor.observe import observe
-from prefect_crash_monitor.policy import Rule, Scope, Severity
-from prefect_crash_monitor.windows import aligned
+from prefect_crash_monitor.explain.read_evidence import explain_crashes
+from prefect_crash_monitor.model.crash import Diagnosis
+from prefect_crash_monitor.model.interval import Window, aligned
+from prefect_crash_monitor.observe.read_crashes import observe
+from prefect_crash_monitor.prefect_api.client import Api
+from prefect_crash_monitor.publish.events import INCIDENT_EVENTS
 
 PATIENCE_SECONDS = 180.0
 """Of one step; on two cores each takes well below a minute."""

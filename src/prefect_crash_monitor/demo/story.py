@@ -19,14 +19,16 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from prefect_crash_monitor.api import Api, open_api
+from prefect_crash_monitor.config.write_project import write_project
 from prefect_crash_monitor.demo import steps
 from prefect_crash_monitor.demo.processes import Sandbox, background, sandbox
 from prefect_crash_monitor.demo.receiver import Receiver, receive
 from prefect_crash_monitor.demo.screen import Screen
 from prefect_crash_monitor.demo.ways import HEALTHY, RETRIED, WAYS
-from prefect_crash_monitor.model import Diagnosis, Kind, Window
-from prefect_crash_monitor.project import write_project
+from prefect_crash_monitor.model.crash import Diagnosis
+from prefect_crash_monitor.model.incident import Kind
+from prefect_crash_monitor.model.interval import Window
+from prefect_crash_monitor.prefect_api.client import Api, open_api
 
 INTERRUPTED = 130
 PATIENT = {PREFECT_CLIENT_MAX_RETRIES: 6}

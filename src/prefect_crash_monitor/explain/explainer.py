@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 
-from prefect_crash_monitor.explain.causes import CAUSES, UNKNOWN
-from prefect_crash_monitor.explain.clues import Finding, state_line
-from prefect_crash_monitor.explain.evidence import Evidence, Names, Part
+from prefect_crash_monitor.explain.causes.table import CAUSES, UNKNOWN
+from prefect_crash_monitor.explain.clues.clues import Finding, state_line
+from prefect_crash_monitor.explain.evidence.evidence import Evidence, Names, Part
 from prefect_crash_monitor.explain.explanation import (
     Confidence,
     Explanation,
@@ -21,10 +21,10 @@ from prefect_crash_monitor.explain.explanation import (
     Where,
 )
 from prefect_crash_monitor.explain.healthy import healthy
-from prefect_crash_monitor.explain.rule import Rule
-from prefect_crash_monitor.explain.rules import BY_SCOPE
-from prefect_crash_monitor.redact import redact
-from prefect_crash_monitor.render.text import one_line
+from prefect_crash_monitor.explain.rules.cause_rule import Rule
+from prefect_crash_monitor.explain.rules.table import BY_SCOPE
+from prefect_crash_monitor.redaction.redact import redact
+from prefect_crash_monitor.text.sanitize import one_line
 
 LINES = 5
 """Lines of evidence that an explanation shows."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from prefect_crash_monitor.codec import Moment, to_json
-from prefect_crash_monitor.model import Severity
+from prefect_crash_monitor.model.codec import Moment, to_json
+from prefect_crash_monitor.model.incident import Severity
 
 __all__ = ["Confidence", "Explanation", "Line", "Severity", "Verdict", "Where"]
 

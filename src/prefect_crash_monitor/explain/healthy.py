@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prefect_crash_monitor.explain.clues import state_line
-from prefect_crash_monitor.explain.evidence import Evidence
+from prefect_crash_monitor.explain.clues.clues import state_line
+from prefect_crash_monitor.explain.evidence.evidence import Evidence
 from prefect_crash_monitor.explain.explanation import (
     Confidence,
     Explanation,
@@ -12,7 +12,8 @@ from prefect_crash_monitor.explain.explanation import (
     Verdict,
     Where,
 )
-from prefect_crash_monitor.render.text import duration, one_line, stamp
+from prefect_crash_monitor.text.format import duration, stamp
+from prefect_crash_monitor.text.sanitize import one_line
 
 OVER = frozenset({"COMPLETED", "CANCELLED"})
 GOING = frozenset({"RUNNING", *OVER})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from prefect_crash_monitor.explain.clues import (
+from prefect_crash_monitor.explain.clues.clues import (
     MISSED,
     Clue,
     Finding,
@@ -18,10 +18,10 @@ from prefect_crash_monitor.explain.clues import (
     holds,
     unread,
 )
-from prefect_crash_monitor.explain.cluster_clues import POD_EVENT
-from prefect_crash_monitor.explain.evidence import Event, Evidence, Part
+from prefect_crash_monitor.explain.clues.cluster import POD_EVENT
+from prefect_crash_monitor.explain.evidence.evidence import Event, Evidence, Part
 from prefect_crash_monitor.explain.explanation import Line, Where
-from prefect_crash_monitor.render.text import duration, stamp
+from prefect_crash_monitor.text.format import duration, stamp
 
 PERIODS = 3
 """Heartbeats a run may miss before it counts as silent."""

@@ -1,6 +1,6 @@
-"""Ghosts: flow runs that ended without saying so, which no count of crashes can see.
+"""Ghosts: runs that ended without saying so.
 
-Who is looked at (`suspects`), what is read of them (`sweep`), what a ghost is (`ghost`), and how
-one is set CRASHED (`mark`). Whether a suspect is a ghost is decided where every run is explained,
-in `explain`.
+In: runs that are unfinished and silent. Out: `Ghost`s with the proof, tracked until they are
+sure. `ghost`, `candidates` and `tracking` decide; `read_…` looks at runs, `mark_crashed` sets
+their state.
 """

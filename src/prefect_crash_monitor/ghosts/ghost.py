@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from prefect_crash_monitor.codec import Moment
 from prefect_crash_monitor.explain import Confidence, Evidence, Explanation, Verdict, explain
 from prefect_crash_monitor.explain.liveness import end_told
-from prefect_crash_monitor.model import Crash
+from prefect_crash_monitor.model.codec import Moment
+from prefect_crash_monitor.model.crash import Crash
 
 NEVER_RAN = "exited-without-running"
 """Cause of a run that is stuck for good: its worker saw its process end."""

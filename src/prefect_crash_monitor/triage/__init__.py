@@ -1,4 +1,5 @@
-"""Triage: a deep look at one crashed run and at what happened around it.
+"""A close look at one crashed run of an incident, in its surroundings.
 
-`gather` reads, `reading` and `findings` decide, `render.triage` writes, `automation` starts it.
+In: a flow run id. Out: an artifact. `scene` is what was seen, `parse` and `findings` decide what
+it means, `render` writes it; `read_scene` and `run_triage` act.
 """

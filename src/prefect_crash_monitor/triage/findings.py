@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from prefect_crash_monitor.render.text import duration, stamp
+from prefect_crash_monitor.text.format import duration, stamp
 from prefect_crash_monitor.triage.scene import AROUND, PastRun, Scene, Worker, WorkerEvent
 
 NEAR = timedelta(minutes=2)

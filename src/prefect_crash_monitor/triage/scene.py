@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from prefect_crash_monitor.explain import Evidence, Explanation
-from prefect_crash_monitor.model import Crash, Diagnosis, Window
+from prefect_crash_monitor.model.crash import Crash, Diagnosis
+from prefect_crash_monitor.model.interval import Window
 
 AROUND = timedelta(minutes=10)
 """Before and after the crash: what crashed then may have the same reason."""

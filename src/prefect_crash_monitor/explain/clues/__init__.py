@@ -1,0 +1,1 @@
+"""Small questions put to evidence, of which the rules are made."""

@@ -1,0 +1,1 @@
+"""What is known of one run: states, logs, events, the cluster; built from a bundle."""

@@ -1,0 +1,1 @@
+"""The automations on the server: as wanted, the difference, and their registration."""

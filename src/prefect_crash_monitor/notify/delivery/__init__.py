@@ -1,0 +1,1 @@
+"""What became of each notification, by the server's own reports."""

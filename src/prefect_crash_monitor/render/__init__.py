@@ -1,1 +1,0 @@
-"""What people read: pure functions from values to text."""
