@@ -143,15 +143,19 @@ async def test_a_run_that_ended_by_itself_is_not_counted_as_freed(world):
     assert get(world, f"/flow_runs/{run}")["state_type"] == "COMPLETED"
 
 
-def scene_run(world: World) -> str:
+def scene_run(world: World, wait_until: Callable[..., object]) -> str:
     """A crashed run of a deployment with a work pool, an earlier run, and a crash beside it."""
+    start = datetime.now(UTC)
     pool = unique("pool")
     world.post("/work_pools/", {"name": pool, "type": "process"})
     world.post(f"/work_pools/{pool}/workers/heartbeat", {"name": "w1"})
     daily = world.deployment(unique("odd"), "daily", work_pool_name=pool, concurrency_limit=9)
     world.deployed_run(daily, PENDING, RUNNING, COMPLETED)
     world.run(RUNNING, CRASHED, flow=unique("beside"))
-    return world.deployed_run(daily, PENDING, RUNNING, CRASHED)
+    run = world.deployed_run(daily, PENDING, RUNNING, CRASHED)
+    span = (start.isoformat(), (start + 60 * MINUTE).isoformat())
+    wait_until(lambda: world.crash_events(*span) >= 2, what="both crashes")
+    return run
 
 
 async def seen(api: Api, run: str) -> Scene:
@@ -188,12 +192,12 @@ PARTS = [
     [(None, ()), ({}, ("The deployment", "Work pool")), ([None], ("Workers",))],
     ids=repr,
 )
-async def test_an_odd_answer_is_a_gap_of_a_triage_not_its_end(world, odd, taken):
+async def test_an_odd_answer_is_a_gap_of_a_triage_not_its_end(world, wait_until, odd, taken):
     """A list of earlier runs that was none ended it; workers that were none were "no worker".
 
     `taken` are parts in which a field, or an item, that is missing is left empty.
     """
-    run = scene_run(world)
+    run = scene_run(world, wait_until)
     async with open_api() as api:
         kinds = await kinds_around(api, run)
         scenes = [await seen(OddApi(api, {kind}, odd), run) for kind in kinds]
@@ -209,9 +213,9 @@ def headings(scene: Scene) -> list[str]:
     return [line for line in lines if line.startswith("#")]
 
 
-async def test_the_parts_of_a_triage_keep_their_order(world):
+async def test_the_parts_of_a_triage_keep_their_order(world, wait_until):
     """Whatever is missing: the headings that are left, and what is said to be missing."""
-    run = scene_run(world)
+    run = scene_run(world, wait_until)
     async with open_api() as api:
         kinds = await kinds_around(api, run)
         whole = headings(await seen(api, run))
